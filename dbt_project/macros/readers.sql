@@ -1,0 +1,23 @@
+{#- Readers of the files that are the record. Dispatched, so that another engine may bring its own. -#}
+{% macro landing(vendor, object) -%}{{ return(adapter.dispatch('landing')(vendor, object)) }}{%- endmacro %}
+{% macro duckdb__landing(vendor, object) -%}
+(select * from read_parquet('{{ env_var("REVENUE_LANDING") }}/*/{{ object }}/*/*.parquet', hive_partitioning = false, union_by_name = true) where _vendor = '{{ vendor }}')
+{%- endmacro %}
+
+{#- A snapshot that Python writes from the company config or the operational store. -#}
+{% macro state(name) -%}{{ return(adapter.dispatch('state')(name)) }}{%- endmacro %}
+{% macro duckdb__state(name) -%}
+read_parquet('{{ env_var("REVENUE_STATE") }}/{{ name }}.parquet')
+{%- endmacro %}
+
+{#- Every journal line ever booked: the append-only journal of record. -#}
+{% macro booked_lines() -%}{{ return(adapter.dispatch('booked_lines')()) }}{%- endmacro %}
+{% macro duckdb__booked_lines() -%}
+read_parquet('{{ env_var("REVENUE_JOURNAL") }}/lines/*.parquet', union_by_name = true)
+{%- endmacro %}
+
+{#- Which booked line went into which line of which posting batch. -#}
+{% macro posting_members() -%}{{ return(adapter.dispatch('posting_members')()) }}{%- endmacro %}
+{% macro duckdb__posting_members() -%}
+read_parquet('{{ env_var("REVENUE_JOURNAL") }}/members/*.parquet', union_by_name = true)
+{%- endmacro %}
