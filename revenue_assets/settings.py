@@ -1,0 +1,135 @@
+"""Where things are and which environment this is. Reads the process environment once; nothing else does.
+
+| variable | meaning | default |
+|---|---|---|
+| `REVENUE_HOME` | folder of all data | `.revenue` in the working folder |
+| `REVENUE_CONFIG` | the company's config folder | `config/demo` of this checkout |
+| `REVENUE_STORE_URL` | operational store, SQLAlchemy URL | SQLite file under the home |
+| `REVENUE_AS_OF` | cut-off date `YYYY-MM-DD` | `as_of` in the home's `demo/world.json`, else today (UTC) |
+| `REVENUE_ENV` | `local` or `deploy` | `local` |
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+ENVIRONMENTS = ("local", "deploy")
+REPOSITORY = Path(__file__).resolve().parent.parent
+DAGSTER_YAML = REPOSITORY / "dagster.yaml"
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used; the message says which one and what to write instead."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Paths and switches of one environment. Every path is absolute."""
+
+    home: Path
+    config: Path
+    store_url: str
+    as_of: dt.date
+    env: str
+
+    @classmethod
+    def load(cls) -> Settings:
+        """Reads the environment. Raises SettingsError with a sentence for an unknown environment or a bad date."""
+        env = os.environ.get("REVENUE_ENV") or "local"
+        if env not in ENVIRONMENTS:
+            raise SettingsError(f"REVENUE_ENV is {env!r}; it must be one of: {', '.join(ENVIRONMENTS)}.")
+        home = Path(os.environ.get("REVENUE_HOME") or ".revenue").expanduser().absolute()
+        config = Path(os.environ.get("REVENUE_CONFIG") or REPOSITORY / "config" / "demo").expanduser().absolute()
+        store_url = os.environ.get("REVENUE_STORE_URL") or f"sqlite:///{home / 'store' / 'operational.sqlite'}"
+        if env == "deploy" and not os.environ.get("REVENUE_STORE_URL"):
+            raise SettingsError("REVENUE_ENV is 'deploy': set REVENUE_STORE_URL to the PostgreSQL operational store.")
+        return cls(home=home, config=config, store_url=store_url, as_of=_as_of(home), env=env)
+
+    @property
+    def landing(self) -> Path:
+        return self.home / "landing"
+
+    @property
+    def quarantine(self) -> Path:
+        return self.home / "quarantine"
+
+    @property
+    def journal(self) -> Path:
+        """Journal of record: booked lines and their posting members, append-only."""
+        return self.home / "journal"
+
+    @property
+    def state(self) -> Path:
+        """Snapshots of config and operational store that dbt reads."""
+        return self.home / "state"
+
+    @property
+    def drop(self) -> Path:
+        """File drop folder."""
+        return self.home / "drop"
+
+    @property
+    def warehouse(self) -> Path:
+        """The stem stays `revenue`: the dbt manifest carries it as the database name."""
+        return self.home / "warehouse" / "revenue.duckdb"
+
+    @property
+    def published(self) -> Path:
+        return self.home / "published" / "finance.duckdb"
+
+    @property
+    def dagster_home(self) -> Path:
+        return self.home / "dagster"
+
+    @property
+    def dbt_target(self) -> Path:
+        return self.home / "dbt" / "target"
+
+    def export(self) -> dict[str, str]:
+        """The environment that dbt and child processes need, as strings."""
+        return {
+            "REVENUE_HOME": str(self.home),
+            "REVENUE_CONFIG": str(self.config),
+            "REVENUE_STORE_URL": self.store_url,
+            "REVENUE_AS_OF": self.as_of.isoformat(),
+            "REVENUE_ENV": self.env,
+            "REVENUE_LANDING": str(self.landing),
+            "REVENUE_STATE": str(self.state),
+            "REVENUE_JOURNAL": str(self.journal),
+            "REVENUE_WAREHOUSE": str(self.warehouse),
+            "DAGSTER_HOME": str(self.dagster_home),
+            "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        }
+
+    def prepare(self) -> None:
+        """Makes the folders, links the shipped dagster.yaml into DAGSTER_HOME and puts `export()` into os.environ."""
+        for path in (
+            self.landing, self.quarantine, self.state, self.drop, self.dagster_home, self.dbt_target,
+            self.warehouse.parent, self.published.parent, self.journal / "lines", self.journal / "members",
+            self.home / "store",
+        ):  # fmt: skip
+            path.mkdir(parents=True, exist_ok=True)
+        instance_yaml = self.dagster_home / "dagster.yaml"
+        if not instance_yaml.exists() and DAGSTER_YAML.exists():
+            instance_yaml.write_text(DAGSTER_YAML.read_text())
+        os.environ.update(self.export())
+
+
+def _as_of(home: Path) -> dt.date:
+    text = os.environ.get("REVENUE_AS_OF")
+    marker = home / "demo" / "world.json"
+    if not text and marker.exists():
+        text = json.loads(marker.read_text())["as_of"]
+    if not text:
+        return dt.datetime.now(dt.UTC).date()
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        raise SettingsError(f"REVENUE_AS_OF is {text!r}; write a date such as 2026-10-31.")
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError as error:
+        raise SettingsError(f"REVENUE_AS_OF is {text!r}: {error}.") from None
