@@ -1,0 +1,246 @@
+"""A company's configuration folder as one frozen object: what finance edits, validated in plain words.
+
+Files: company.yaml, entities.yaml, accounts.yaml, policy.yaml, sources.yaml, erp.yaml, reconciliations.yaml.
+Secrets are never in these files: a credential is `env:NAME` or `file:PATH` and is resolved when it is used.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from revenue_assets.domain import policy
+from revenue_assets.domain.strict_yaml import ConfigError, read_yaml
+
+VARIANCE_CLASSES = (
+    "timing_in_transit", "missing_left", "missing_right", "duplicate", "amount", "rounding", "fx", "fee", "tax",
+    "unapplied", "wrong_period", "wrong_entity", "wrong_currency", "mapping_missing", "manual_erp_journal",
+    "source_changed_after_post", "unexplained",
+)  # fmt: skip
+VENDORS = ("salesforce", "stripe", "avalara", "treasury", "cloudevents")
+FILES = ("company", "entities", "accounts", "policy", "sources", "erp", "reconciliations")
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Reference(_Frozen):
+    """`env:NAME` or `file:PATH`: where a value is kept. `resolve()` reads it; repr never shows it."""
+
+    text: str
+
+    def resolve(self) -> str:
+        """The value. Raises ConfigError naming the variable or file that is missing."""
+        kind, _, name = self.text.partition(":")
+        if kind == "env":
+            value = os.environ.get(name)
+            if not value:
+                raise ConfigError(f"environment variable {name} is not set; the company config refers to it.")
+            return value
+        path = Path(name)
+        if not path.is_file():
+            raise ConfigError(f"secret file {path} does not exist; the company config refers to it.")
+        return path.read_text(encoding="utf-8").strip()
+
+
+def _reference(value: Any) -> Any:
+    if isinstance(value, str):
+        if not re.fullmatch(r"(env:[A-Z][A-Z0-9_]*|file:/.+)", value):
+            raise ValueError("must be a reference, env:NAME or file:/absolute/path, never the value itself")
+        return Reference(text=value)
+    return value
+
+
+class Entity(_Frozen):
+    """One legal entity. `erp_company` is the company's name in the ERP."""
+
+    id: str = Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")
+    name: str
+    functional_currency: str = Field(pattern=r"^[A-Z]{3}$")
+    time_zone: str
+    calendar: Literal["month", "4-4-5"] = "month"
+    erp_company: str
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f"{value!r} is not an IANA time zone, such as Europe/Berlin")
+        return value
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+
+class Account(_Frozen):
+    """General-ledger account of a role; a row with `product_family` is more specific than one without."""
+
+    role: str
+    code: str
+    name: str
+    type: Literal["asset", "liability", "equity", "revenue", "expense"]
+    product_family: str | None = None
+    entity: str | None = None
+
+
+class PolicyRow(_Frozen):
+    entity: str
+    product_family: str | None = None
+    currency: str | None = None
+    set: dict[str, Any]
+
+    @field_validator("set")
+    @classmethod
+    def _known_keys(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for key, setting in value.items():
+            if key not in policy.KEYS:
+                close = difflib.get_close_matches(key, policy.KEYS, 1)
+                raise ValueError(f"unknown policy key {key!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
+            wrong = policy.problem(key, setting)
+            if wrong:
+                raise ValueError(wrong)
+        return value
+
+
+class SourceInstance(_Frozen):
+    """One connected system: a vendor, the legal entity it serves (None: several), where it is and its keys."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")
+    vendor: Literal["salesforce", "stripe", "avalara", "treasury", "cloudevents"]
+    entity: str | None = None
+    base_url: Reference | None = None
+    credentials: dict[str, Reference] = {}
+    options: dict[str, Any] = {}
+
+    _ref = field_validator("base_url", mode="before")(_reference)
+
+    @field_validator("credentials", mode="before")
+    @classmethod
+    def _refs(cls, value: Any) -> Any:
+        return {k: _reference(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
+class Erp(_Frozen):
+    """The ERP that journals are posted to."""
+
+    vendor: Literal["tryton"]
+    base_url: Reference
+    database: Reference
+    credentials: dict[str, Reference]
+    options: dict[str, Any] = {}
+
+    _ref = field_validator("base_url", "database", mode="before")(_reference)
+
+    @field_validator("credentials", mode="before")
+    @classmethod
+    def _refs(cls, value: Any) -> Any:
+        return {k: _reference(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
+class Reconciliation(_Frozen):
+    """Owner, tolerance and threshold of one reconciliation; amounts in minor units."""
+
+    id: str = Field(pattern=r"^R(1[0-7]|[1-9])$")
+    name: str
+    area: str
+    owner: str
+    source_label: str
+    target_label: str
+    tolerance_absolute: int = Field(default=0, ge=0)
+    tolerance_share: str = "0"
+    tolerance_days: int = Field(default=0, ge=0)
+    materiality_floor: int = Field(default=0, ge=0)
+    gates_close: bool = True
+
+
+class Company(_Frozen):
+    """The whole configuration. `content_hash` names it on every journal line."""
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")
+    name: str
+    group_currency: str = Field(pattern=r"^[A-Z]{3}$")
+    launcher: str | None = None
+    entities: list[Entity]
+    accounts: list[Account]
+    policy: list[PolicyRow]
+    sources: list[SourceInstance]
+    erp: Erp
+    reconciliations: list[Reconciliation]
+    class_owners: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _references_exist(self) -> Company:
+        ids = [e.id for e in self.entities]
+        _unique("entities", ids)
+        _unique("sources", [s.name for s in self.sources])
+        _unique("reconciliations", [r.id for r in self.reconciliations])
+        _unique("accounts", [f"{a.entity}/{a.role}/{a.product_family}" for a in self.accounts])
+        named = [("policy", p.entity) for p in self.policy] + [("sources", s.entity) for s in self.sources]
+        for where, entity in named + [("accounts", a.entity) for a in self.accounts]:
+            if entity is not None and entity not in ids:
+                raise ValueError(f"{where}: entity {entity!r} is not in entities.yaml ({', '.join(ids)})")
+        for variance_class in self.class_owners:
+            if variance_class not in VARIANCE_CLASSES:
+                close = difflib.get_close_matches(variance_class, VARIANCE_CLASSES, 1)
+                raise ValueError(f"class_owners: unknown class {variance_class!r}; did you mean {close}?")
+        return self
+
+    @cached_property
+    def content_hash(self) -> str:
+        """Hash of what decides figures: entities, accounts, policy, tolerances. Not of addresses or keys."""
+        rules = self.model_dump(include={"id", "entities", "accounts", "policy", "reconciliations", "class_owners"})
+        return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
+
+    def entity(self, entity_id: str) -> Entity:
+        return next(e for e in self.entities if e.id == entity_id)
+
+    def sources_of(self, vendor: str) -> list[SourceInstance]:
+        return [s for s in self.sources if s.vendor == vendor]
+
+
+def _unique(where: str, values: list[str]) -> None:
+    doubles = sorted({v for v in values if values.count(v) > 1})
+    if doubles:
+        raise ValueError(f"{where}: {', '.join(doubles)} appear more than once; keep one of each")
+
+
+def load_company(folder: Path) -> Company:
+    """Reads and validates a config folder. Raises ConfigError with one line per problem: file, field, fix."""
+    if not folder.is_dir():
+        raise ConfigError(f"REVENUE_CONFIG points to {folder}, which is not a folder.")
+    merged: dict[str, Any] = {}
+    for name in FILES:
+        content = read_yaml(folder / f"{name}.yaml")
+        if not isinstance(content, dict):
+            raise ConfigError(f"{name}.yaml: must be a map of keys; see config/demo/{name}.yaml.")
+        merged.update(content)
+    try:
+        return Company.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_sentence(e) for e in error.errors(include_input=False))) from None
+
+
+def _sentence(error: Any) -> str:
+    place = ".".join(str(part) for part in error["loc"])
+    root = str(error["loc"][0]) if error["loc"] else ""
+    file = f"{root}.yaml" if root in FILES else "config"
+    if error["type"] == "extra_forbidden":
+        model = {"entities": Entity, "accounts": Account, "policy": PolicyRow, "sources": SourceInstance, "erp": Erp,
+                 "reconciliations": Reconciliation}.get(root, Company)  # fmt: skip
+        close = difflib.get_close_matches(str(error["loc"][-1]), list(model.model_fields), 1)
+        return f"{file}: unknown key {place}" + (f"; did you mean {close[0]!r}?" if close else "; remove it.")
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "string_type":
+        message = 'must be text; put it in quotes, such as "0400"'
+    return f"{file}: {place}: {message}."

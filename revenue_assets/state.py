@@ -1,0 +1,114 @@
+"""Company config as small Parquet files under `state/`, so that SQL reads policy as data.
+
+Written whole and swapped by rename: a reader sees the old or the new config, never half. What comes from the
+operational store (periods, batches, exceptions) is written by `revenue_assets.store.export`, in the same folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from revenue_assets.domain.config import VARIANCE_CLASSES, Company
+
+# ISO 4217 minor-unit exponents that are not 2.
+EXPONENTS = {c: 0 for c in ("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF").split()} | {
+    c: 3 for c in ("BHD IQD JOD KWD LYD OMR TND").split()
+}
+TWO_DIGIT_CURRENCIES = (
+    "AED ALL AMD ARS AUD AZN BAM BDT BGN BOB BRL BSD BWP BYN BZD CAD CHF CNY COP CRC CZK DKK DOP DZD EGP EUR FJD GBP "
+    "GEL GHS GTQ HKD HNL HUF IDR ILS INR JMD KES KGS KHR KZT LAK LBP LKR MAD MDL MKD MMK MNT MOP MUR MXN MYR MZN NAD "
+    "NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN PYG QAR RON RSD SAR SCR SEK SGD THB TRY TTD TWD TZS UAH USD UYU UZS "
+    "YER ZAR ZMW"
+).split()
+
+
+def currency_exponents() -> dict[str, int]:
+    """ISO 4217 code -> number of minor-unit digits."""
+    return {code: 2 for code in TWO_DIGIT_CURRENCIES} | EXPONENTS
+
+
+def write_parquet(path: Path, schema: pa.Schema, rows: list[dict[str, object]]) -> None:
+    """Writes `rows` beside `path` and swaps it in, so that no reader meets half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), beside)
+    os.replace(beside, path)
+
+
+def write_config_state(company: Company, folder: Path) -> None:
+    """Writes entities, policy, accounts, recon_policy, class_owner and currencies (columns: see each schema below)."""
+    text, whole, flag = pa.string(), pa.int64(), pa.bool_()
+
+    def write(name: str, columns: dict[str, pa.DataType], rows: list[dict[str, object]]) -> None:
+        write_parquet(folder / f"{name}.parquet", pa.schema(list(columns.items())), rows)
+
+    write(
+        "entities",
+        dict.fromkeys(("entity_id", "name", "functional_currency", "time_zone", "calendar", "erp_company"), text),
+        [{"entity_id": e.id, **e.model_dump(exclude={"id"})} for e in company.entities],
+    )
+    write(
+        "policy",
+        dict.fromkeys(("entity_id", "product_family", "currency", "key", "value", "policy_hash"), text),
+        [
+            {
+                "entity_id": row.entity,
+                "product_family": row.product_family,
+                "currency": row.currency,
+                "key": key,
+                "value": value if isinstance(value, str) else json.dumps(value, sort_keys=True),
+                "policy_hash": company.content_hash,
+            }
+            for row in company.policy
+            for key, value in row.set.items()
+        ],
+    )
+    write(
+        "accounts",
+        dict.fromkeys(("entity_id", "account_role", "product_family", "account_code", "account_name"), text),
+        [
+            {
+                "entity_id": entity.id,
+                "account_role": a.role,
+                "product_family": a.product_family,
+                "account_code": a.code,
+                "account_name": a.name,
+            }
+            for entity in company.entities
+            for a in accounts_of(company, entity.id)
+        ],
+    )
+    write(
+        "recon_policy",
+        {
+            "recon_id": text, "name": text, "area": text, "owner_team": text, "tolerance_absolute": whole,
+            "tolerance_share": text, "tolerance_days": whole, "materiality_floor": whole, "source_label": text,
+            "target_label": text, "gates_close": flag,
+        },
+        [{"recon_id": r.id, "owner_team": r.owner, **r.model_dump(exclude={"id", "owner"})} for r in company.reconciliations],
+    )  # fmt: skip
+    write(
+        "class_owner",
+        {"variance_class": text, "owner_team": text},
+        [{"variance_class": c, "owner_team": company.class_owners.get(c)} for c in VARIANCE_CLASSES if c in company.class_owners],
+    )  # fmt: skip
+    write(
+        "currencies",
+        {"currency": text, "exponent": pa.int32()},
+        [{"currency": code, "exponent": digits} for code, digits in sorted(currency_exponents().items())],
+    )
+
+
+def accounts_of(company: Company, entity_id: str) -> list:
+    """The entity's chart: its own rows where it has one for the (role, family), the common rows otherwise."""
+    own = {(a.role, a.product_family) for a in company.accounts if a.entity == entity_id}
+    return [
+        a
+        for a in company.accounts
+        if a.entity == entity_id or (a.entity is None and (a.role, a.product_family) not in own)
+    ]
