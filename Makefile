@@ -1,0 +1,56 @@
+# Two commands do everything: `make demo` and `make test`. A fresh machine needs only Python (>= 3.11, < 3.14) and make.
+PYTHON ?= python3
+HERE := $(CURDIR)
+BIN := $(HERE)/.venv/bin
+export REVENUE_ERP_VENV ?= $(HERE)/.venv-erp
+export REVENUE_ERP_CACHE ?= $(HERE)/.cache/erp
+export UV_PROJECT_ENVIRONMENT = $(HERE)/.venv
+export DBT_SEND_ANONYMOUS_USAGE_STATS = false
+
+.PHONY: help demo test test-full dev lint format typecheck manifest install clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
+
+install: .venv/.installed  ## make .venv with the locked dependencies
+
+.venv/.installed: pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v[:2] < (3, 14) else "Python %d.%d found at %s; revenue_assets needs Python 3.11, 3.12 or 3.13. Name one: make PYTHON=python3.12 demo" % (v[0], v[1], sys.executable))'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing the locked dependencies into .venv (a minute or two the first time) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv==0.13.9"
+	@$(BIN)/uv sync --quiet --frozen --inexact
+	@touch $@
+
+demo: install  ## run the demo company end to end: land, model, book, post to a real ERP, reconcile, close, publish
+	@$(BIN)/revenue demo $(ARGS)
+
+test: install  ## the default test run
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-full: install  ## longer trials: more seeds, more kills
+	@REVENUE_TRIALS=full $(BIN)/python -m pytest $(ARGS)
+
+dev: install  ## the Dagster UI on the demo's data, with the demo's systems running
+	@$(BIN)/revenue dev $(ARGS)
+
+manifest: install  ## parse the dbt project once, for shipping
+	@REVENUE_ENV=local $(BIN)/python -c "from revenue_assets.project import ensure_manifest; print(ensure_manifest('local'))"
+
+lint: install  ## format check, lint, SQL lint, YAML lint, types, secret scan
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models
+	@$(BIN)/yamllint --strict config dbt_project .pre-commit-config.yaml dagster.yaml workspace.yaml
+	@$(MAKE) --no-print-directory typecheck
+	@git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
+
+typecheck: install
+	@$(BIN)/mypy
+
+format: install  ## format Python and SQL
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+clean:  ## remove what the targets made, except your data in .revenue
+	rm -rf .venv .venv-erp .cache .pytest_cache .mypy_cache .ruff_cache dbt_project/target
