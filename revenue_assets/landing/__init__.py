@@ -1,0 +1,1 @@
+"""The one write path of everything that comes in: lineage, deduplication, quarantine, control totals, contracts."""
