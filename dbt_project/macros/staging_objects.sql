@@ -1,0 +1,55 @@
+{#- Typed columns of one landed object, latest version per record.
+
+    `fields`: {column: [JSON path, type]} with type one of text, integer, decimal, boolean, date, unix, iso, json.
+    `seen`: {column: condition}: the earliest landing of a version for which the condition on the typed columns held,
+    i.e. when we first saw that fact although the record changed again later.
+    Every select also carries _source, _entity_id, _record_id, _landing_seq, _landed_at and _first_landed_at.
+    A value that is not what its type says stops the build: a bad amount must never become a silent null. -#}
+{% macro staged_object(vendor, object, fields, seen={}) %}
+{%- set _lineage = source(vendor, object) %}
+with landed as (
+    select
+        _source,
+        _entity_id,
+        _record_id,
+        _landing_seq,
+        _landed_at,
+        {{ json_texts('raw', fields.values() | map(attribute=0) | list) }} as f
+    from {{ landing(vendor, object) }}
+),
+
+typed as (
+    select
+        _source,
+        _entity_id,
+        _record_id,
+        _landing_seq,
+        _landed_at,
+        {%- for column, spec in fields.items() %}
+        {{ typed_text('f[' ~ loop.index ~ ']', spec[1]) }} as {{ column }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from landed
+)
+
+select
+    *,
+    {%- for column, condition in seen.items() %}
+    min(case when {{ condition }} then _landed_at end) over (partition by _source, _record_id) as {{ column }},
+    {%- endfor %}
+    min(_landed_at) over (partition by _source, _record_id) as _first_landed_at
+from typed
+qualify row_number() over (partition by _source, _record_id order by _landing_seq desc) = 1
+{% endmacro %}
+
+{#- One extracted text as its type. -#}
+{% macro typed_text(text, type) -%}
+{%- if type in ('text', 'json') -%} {{ text }}
+{%- elif type == 'integer' -%} cast({{ text }} as bigint)
+{%- elif type == 'decimal' -%} cast({{ text }} as decimal(28, 12))
+{%- elif type == 'boolean' -%} cast({{ text }} as boolean)
+{%- elif type == 'date' -%} cast(substr({{ text }}, 1, 10) as date)
+{%- elif type == 'unix' -%} {{ unix_to_utc(text) }}
+{%- elif type == 'iso' -%} {{ iso_to_utc(text) }}
+{%- else -%} {{ exceptions.raise_compiler_error('unknown field type ' ~ type) }}
+{%- endif -%}
+{%- endmacro %}

@@ -1,0 +1,64 @@
+-- One row per delivered event, with the verdict on it: accepted, duplicate, conflict, schema_invalid, unknown_reference.
+with delivered as (
+    {%- for vendor in var('event_sources') %}
+    {{ 'union all' if not loop.first }}
+    select
+        {{ event_input_columns().keys() | join(', ') }}, event_key, content_hash
+    from {{ ref('stg_' ~ vendor ~ '__events') }}
+    {%- endfor %}
+),
+
+judged as (
+    select
+        delivered.*,
+        case
+            when source is null or id is null then 'source or id is missing'
+            when type is null then 'type is missing'
+            when type not in ('{{ event_types() | join("', '") }}') then 'unknown type ' || type
+            when time is null then 'time is missing'
+            when recorded_time is null then 'recordedtime is missing'
+            when delivered.entity_id is null then 'entityid is missing'
+            when effective_date is null then 'effectivedate is missing'
+            when data is null or not coalesce({{ json_kind('data', '$') }} = 'OBJECT', false) then 'data is not an object'
+            when type = 'credit_note.issued'
+                and coalesce({{ json_text('data', '$.timing') }}, '') not in ('pre_payment', 'post_payment')
+                then 'timing of a credit note must be pre_payment or post_payment'
+        end as fault,
+        entities.entity_id is not null as is_entity_known
+    from delivered
+    left join {{ state('entities') }} as entities on delivered.entity_id = entities.entity_id
+),
+
+-- The first delivery that is valid stays in force; delivery order decides nothing but which of two conflicting ones it is.
+ranked as (
+    select
+        judged.*,
+        row_number() over identity as identity_rank,
+        first_value(content_hash) over identity as accepted_hash
+    from judged
+    where fault is null and is_entity_known
+    window identity as (partition by event_key order by landed_at, landing_seq, content_hash)
+),
+
+verdicts as (
+    select
+        *,
+        case
+            when identity_rank = 1 then 'accepted'
+            when content_hash = accepted_hash then 'duplicate'
+            else 'conflict'
+        end as verdict
+    from ranked
+    union all
+    select
+        *,
+        null as identity_rank,
+        null as accepted_hash,
+        case when fault is not null then 'schema_invalid' else 'unknown_reference' end as verdict
+    from judged
+    where fault is not null or not is_entity_known
+)
+
+select
+    {{ event_input_columns().keys() | join(', ') }}, event_key, content_hash, fault, accepted_hash, verdict
+from verdicts

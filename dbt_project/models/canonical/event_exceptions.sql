@@ -1,0 +1,36 @@
+-- One row per delivered event that could not be accepted: conflict, schema_invalid or unknown_reference.
+with refused as (
+    select
+        *,
+        {{ event_business_id('type', 'data') }} as business_id
+    from {{ ref('event_deliveries') }}
+    where verdict in ('conflict', 'schema_invalid', 'unknown_reference')
+),
+
+described as (
+    select
+        verdict as class,
+        entity_id,
+        coalesce(business_id, subject, id, vendor_record) as subject,
+        event_key,
+        content_hash,
+        vendor_record,
+        case verdict
+            when 'conflict' then 'same source and id as an accepted event, but other content; the first stays in force'
+            when 'schema_invalid' then fault
+            else 'legal entity ' || entity_id || ' is not configured'
+        end as detail
+    from refused
+)
+
+select
+    md5(class || '|' || coalesce(event_key, vendor_record) || '|' || coalesce(content_hash, '')) as exception_key,
+    class,
+    entity_id,
+    subject,
+    event_key,
+    min(detail) as detail,
+    min(vendor_record) as vendor_record,
+    cast(count(*) as integer) as delivery_count
+from described
+group by 1, 2, 3, 4, 5
