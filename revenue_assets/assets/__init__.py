@@ -1,0 +1,1 @@
+"""Thin Dagster faces over the rooms: an asset fetches, hands to pure code, writes, and says what it did."""

@@ -1,0 +1,77 @@
+"""What assets need from outside, as one Dagster resource: settings, company config, operational store, sources, ERP.
+
+Everything is opened when it is asked for, so that loading the code location touches no store, no vendor and no key.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import duckdb
+
+from revenue_assets.domain.config import Company, SourceInstance, load_company
+from revenue_assets.settings import Settings
+from revenue_assets.sources.catalogue import source_class
+
+if TYPE_CHECKING:
+    from revenue_assets.sources.base import Source
+    from revenue_assets.store.engine import Store
+
+# Pool of every asset, check and dbt step that opens the warehouse file: DuckDB takes one writing process.
+WAREHOUSE_POOL = "warehouse_write"
+ERP_POOL = "erp_api"
+
+
+class Platform(dg.ConfigurableResource):
+    """The platform's surroundings, read from the process environment (see `revenue_assets.settings`)."""
+
+    @cached_property
+    def settings(self) -> Settings:
+        settings = Settings.load()
+        settings.prepare()
+        return settings
+
+    @cached_property
+    def company(self) -> Company:
+        return load_company(self.settings.config)
+
+    @cached_property
+    def store(self) -> Store:
+        from revenue_assets.store.engine import open_store
+
+        return open_store(self.settings.store_url)
+
+    @contextmanager
+    def warehouse(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The warehouse, opened late and closed early: no other process can open the file meanwhile."""
+        connection = duckdb.connect(str(self.settings.warehouse), config={"TimeZone": "UTC"})
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def source(self, instance: SourceInstance) -> Source:
+        """The connected system of a config entry; its address and keys are resolved here and nowhere earlier."""
+        return source_class(instance.vendor)(
+            name=instance.name,
+            entity_id=instance.entity,
+            base_url=instance.base_url.resolve() if instance.base_url else None,
+            credentials={key: reference.resolve() for key, reference in instance.credentials.items()},
+            options=self._options(instance),
+        )
+
+    def now(self) -> dt.datetime:
+        return dt.datetime.now(dt.UTC)
+
+    def _options(self, instance: SourceInstance) -> dict[str, object]:
+        return {
+            **instance.options,
+            "drop": str(self.settings.drop / instance.vendor),
+            "as_of": self.settings.as_of.isoformat(),
+            "time_zones": {e.id: e.time_zone for e in self.company.entities},
+        }
