@@ -1,0 +1,215 @@
+"""Sets an empty ERP up over its network API: companies, charts, fiscal years, periods, a journal, the posting robot.
+
+Idempotent: everything is looked for before it is made, so a killed set-up is finished by the next one and a new
+company, account or year is added to what is there.
+
+The robot belongs to one group, made here, with exactly these rights (Tryton denies what a group does not name on
+these models): create, read and write moves and their lines (a posted move is closed to everyone); read periods,
+journals, accounts. No deletion, no set-up, no users, no other group. Tried: the stock group `Accounting` also gives
+deletion of drafts, tax and reconciliation rights, and is not needed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from revenue_assets.sources.tryton_rpc import TrytonRpc
+
+JOURNAL = "REV"
+ROBOT_GROUP = "Revenue posting robot"
+CURRENCIES = {
+    "USD": ("US Dollar", "840", 2),
+    "GBP": ("Pound Sterling", "826", 2),
+    "EUR": ("Euro", "978", 2),
+    "JPY": ("Japanese Yen", "392", 0),
+    "CAD": ("Canadian Dollar", "124", 2),
+}
+# One of ours -> Tryton's account type. No account asks for a party: summary journals have none.
+_TYPES: dict[str, dict[str, Any]] = {
+    "asset": {"name": "Assets", "statement": "balance", "assets": True},
+    "liability": {"name": "Liabilities", "statement": "balance"},
+    "equity": {"name": "Equity", "statement": "balance"},
+    "revenue": {"name": "Revenue", "statement": "income", "revenue": True},
+    "expense": {"name": "Expense", "statement": "income", "expense": True},
+}
+# model -> (read, write, create)
+_ROBOT_RIGHTS = {
+    "account.move": (True, True, True),
+    "account.move.line": (True, True, True),
+    "account.period": (True, False, False),
+    "account.fiscalyear": (True, False, False),
+    "account.journal": (True, False, False),
+    "account.account": (True, False, False),
+    "account.account.type": (True, False, False),
+    "company.company": (True, False, False),
+    "currency.currency": (True, False, False),
+    "party.party": (True, False, False),
+}
+
+
+@dataclass(frozen=True)
+class SetupResult:
+    """Ids of what is there now. `accounts` and `periods` are per company name, by account code and `YYYY-MM`."""
+
+    companies: dict[str, int]
+    currencies: dict[str, int]
+    accounts: dict[str, dict[str, int]]
+    periods: dict[str, dict[str, int]]
+    journal: int
+    robot: int
+
+
+def ensure(
+    base_url: str,
+    database: str,
+    admin_password: str,
+    companies: Mapping[str, str],
+    accounts: Sequence[tuple[str, str, str]] | Mapping[str, Sequence[tuple[str, str, str]]],
+    years: Sequence[int],
+    *,
+    robot: tuple[str, str],
+    currencies: Sequence[str] = tuple(CURRENCIES),
+) -> SetupResult:
+    """Makes what is missing.
+
+    `companies`: company name -> functional currency. `accounts`: (code, name, type) for all companies, or per company
+    name; types are asset, liability, equity, revenue, expense. `years`: calendar years that get twelve monthly
+    periods named `YYYY-MM`. `robot`: (login, password).
+    """
+    with TrytonRpc(base_url, database, "admin", admin_password) as rpc:
+        made = _Setup(rpc)
+        currency_ids = {code: made.currency(code) for code in sorted({*currencies, *companies.values()})}
+        company_ids = {name: made.company(name, currency_ids[code]) for name, code in companies.items()}
+        made.see_all_companies(list(company_ids.values()))
+        journal = made.journal()
+        account_ids: dict[str, dict[str, int]] = {}
+        period_ids: dict[str, dict[str, int]] = {}
+        for name, company in company_ids.items():
+            chart = accounts[name] if isinstance(accounts, Mapping) else accounts
+            account_ids[name] = made.accounts(company, chart)
+            period_ids[name] = {}
+            for year in sorted(years):
+                period_ids[name] |= made.year(company, name, year)
+        robot_id = made.robot(robot, list(company_ids.values()))
+    return SetupResult(company_ids, currency_ids, account_ids, period_ids, journal, robot_id)
+
+
+class _Setup:
+    def __init__(self, rpc: TrytonRpc) -> None:
+        self._rpc = rpc
+
+    def _read(self, model: str, domain: list[Any], fields: list[str], company: int | None = None) -> list[Any]:
+        return self._rpc.search_read(model, domain, ["id", *fields], _context(company))
+
+    def _create(self, model: str, rows: list[dict[str, Any]], company: int | None = None) -> list[int]:
+        ids: list[int] = self._rpc.call(f"model.{model}.create", rows, _context(company)) if rows else []
+        return ids
+
+    def _get_or_create(self, model: str, domain: list[Any], row: dict[str, Any], company: int | None = None) -> int:
+        found = self._read(model, domain, [], company)
+        return int(found[0]["id"]) if found else self._create(model, [row], company)[0]
+
+    def currency(self, code: str) -> int:
+        name, number, digits = CURRENCIES[code]
+        row = {
+            "name": name, "code": code, "numeric_code": number, "symbol": code, "digits": digits,
+            "rounding": Decimal(1).scaleb(-digits),
+        }  # fmt: skip
+        return self._get_or_create("currency.currency", [["code", "=", code]], row)
+
+    def company(self, name: str, currency: int) -> int:
+        party = self._get_or_create("party.party", [["name", "=", name]], {"name": name})
+        return self._get_or_create("company.company", [["party", "=", party]], {"party": party, "currency": currency})
+
+    def see_all_companies(self, companies: list[int]) -> None:
+        """Record rules show a user its own companies; the filter `all` opens all of them in one session."""
+        values = {"companies": [["add", companies]], "company": companies[0], "company_filter": "all"}
+        self._rpc.call("model.res.user.write", [self._rpc.user_id], values, {})
+
+    def journal(self) -> int:
+        return self._get_or_create(
+            "account.journal",
+            [["code", "=", JOURNAL]],
+            {"name": "Revenue subledger", "code": JOURNAL, "type": "general"},
+        )
+
+    def accounts(self, company: int, chart: Sequence[tuple[str, str, str]]) -> dict[str, int]:
+        known = {
+            r["code"]: r["id"] for r in self._read("account.account", [["company", "=", company]], ["code"], company)
+        }
+        missing = [row for row in dict.fromkeys(chart) if row[0] not in known]
+        types = {
+            kind: self._get_or_create(
+                "account.account.type",
+                [["company", "=", company], ["name", "=", _TYPES[kind]["name"]]],
+                {**_TYPES[kind], "company": company},
+                company,
+            )
+            for kind in sorted({kind for _, _, kind in missing})
+        }
+        rows = [{"code": c, "name": n, "type": types[kind], "company": company} for c, n, kind in missing]
+        ids = self._create("account.account", rows, company)
+        return known | {row["code"]: account for row, account in zip(rows, ids, strict=True)}
+
+    def year(self, company: int, name: str, year: int) -> dict[str, int]:
+        """The fiscal year with its own gap-free journal numbers and its monthly periods."""
+        sequence_type = self._read("ir.sequence.type", [["name", "=", "Account Move"]], [])[0]["id"]
+        title = f"{name} {year}"
+        sequence = self._get_or_create(
+            "ir.sequence.strict",
+            [["company", "=", company], ["name", "=", title]],
+            {
+                "name": title, "sequence_type": sequence_type, "company": company,
+                "prefix": f"{company}-{year}/", "padding": 6,
+            },
+            company,
+        )  # fmt: skip
+        fiscal_year = self._get_or_create(
+            "account.fiscalyear",
+            [["company", "=", company], ["name", "=", str(year)]],
+            {
+                "name": str(year), "company": company, "move_sequence": sequence,
+                "start_date": dt.date(year, 1, 1), "end_date": dt.date(year, 12, 31),
+            },
+            company,
+        )  # fmt: skip
+        periods = self._read("account.period", [["fiscalyear", "=", fiscal_year]], ["name"], company)
+        if not periods:
+            self._rpc.call("model.account.fiscalyear.create_period", [fiscal_year], _context(company))
+            periods = self._read("account.period", [["fiscalyear", "=", fiscal_year]], ["name"], company)
+        return {row["name"]: row["id"] for row in periods}
+
+    def robot(self, robot: tuple[str, str], companies: list[int]) -> int:
+        login, password = robot
+        group = self._get_or_create("res.group", [["name", "=", ROBOT_GROUP]], {"name": ROBOT_GROUP})
+        granted = {r["model"] for r in self._read("ir.model.access", [["group", "=", group]], ["model"])}
+        self._create(
+            "ir.model.access",
+            [
+                {
+                    "model": model, "group": group, "perm_read": read, "perm_write": write, "perm_create": create,
+                    "perm_delete": False,
+                }
+                for model, (read, write, create) in _ROBOT_RIGHTS.items()
+                if model not in granted
+            ],
+        )  # fmt: skip
+        values = {
+            "companies": [["add", companies]], "company": companies[0], "company_filter": "all",
+            "groups": [["add", [group]]], "password": password,
+        }  # fmt: skip
+        found = self._read("res.user", [["login", "=", login]], ["companies"])
+        if found and set(companies) <= set(found[0]["companies"]):
+            return int(found[0]["id"])
+        if found:
+            self._rpc.call("model.res.user.write", [found[0]["id"]], values, {})
+            return int(found[0]["id"])
+        return self._create("res.user", [{"name": "Revenue posting robot", "login": login, **values}])[0]
+
+
+def _context(company: int | None) -> dict[str, Any]:
+    return {} if company is None else {"company": company}
