@@ -70,9 +70,10 @@ class Rejected:
 class Page:
     """One answer of a source.
 
-    `cursor`: where to go on once everything up to this page is safely stored. `control`: what the source itself said
-    about the size (`expected_rows` of the whole pull, when it says so). `deleted`: ids the source says are gone.
-    `complete`: set on the last page of a pull that listed every record there is; what is then missing was deleted.
+    `cursor`: on the last page of a pull, where the next pull goes on once everything is safely stored. `control`: what
+    the source itself said about the size (`expected_rows` of the whole pull, when it says so). `deleted`: ids the
+    source says are gone. `complete`: set on the last page of a pull that listed every record there is; what is then
+    missing was deleted.
     """
 
     object: str
@@ -116,9 +117,10 @@ class Source(Protocol):
     CONTRACTS: Mapping[str, ObjectContract]
 
     def pull(self, object_name: str, cursor: Cursor | None, now: dt.datetime) -> Iterator[Page]:
-        """Pages of the object changed since `cursor` (None: everything), oldest knowledge first.
+        """Pages of the object changed since `cursor` (None: everything).
 
-        `now` is an aware UTC instant. Yields at least one page, even if it is empty. Raises SourceError.
+        `now` is an aware UTC instant. Yields at least one page, even if it is empty; only the cursor of the last page
+        is a place to go on from. Raises SourceError.
         """
         ...
 
@@ -194,7 +196,8 @@ def checked_base_url(url: str | None, source: str) -> str:
 def credential(credentials: Mapping[str, Any], key: str, source: str) -> str:
     """One credential as text, unwrapped late. Raises SourceError naming the key, never a value."""
     value = credentials.get(key)
-    text = value.get_secret_value() if hasattr(value, "get_secret_value") else value
+    unwrap = getattr(value, "get_secret_value", None)
+    text = unwrap() if unwrap else value
     if not isinstance(text, str) or not text:
         raise SourceError(f"source {source}: credential {key!r} is missing")
     return text
