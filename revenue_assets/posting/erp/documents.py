@@ -1,0 +1,123 @@
+"""What is true of documents in every ERP: is one fit to send, does one read back equal what was sent. Pure."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+
+from revenue_assets.posting.erp.port import Capabilities, Failure, Journal, Line, PostedDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is not as it was sent. `line_no` is of the sent line, None for the whole document."""
+
+    field: str
+    line_no: int | None
+    expected: str
+    actual: str
+
+    def __str__(self) -> str:
+        where = "" if self.line_no is None else f" of line {self.line_no}"
+        return f"{self.field}{where}: sent {self.expected}, the ERP has {self.actual}"
+
+
+def short_key(key: str, length_max: int) -> str:
+    """The key as an ERP with `length_max` characters carries it: itself if it fits, else base32 of its sha256."""
+    if len(key) <= length_max:
+        return key
+    digest = base64.b32encode(hashlib.sha256(key.encode()).digest()).decode().rstrip("=")
+    return digest[:length_max]
+
+
+def unfit(document: Journal, capabilities: Capabilities) -> Failure | None:
+    """Why no ERP should get this document; None if it is sound."""
+    problem = _problem(document, capabilities)
+    return None if problem is None else Failure("invalid", f"Document {document.key} was not sent: {problem}.")
+
+
+def _problem(document: Journal, capabilities: Capabilities) -> str | None:
+    if document.kind not in capabilities.kinds:
+        return f"this ERP takes no {document.kind}"
+    if not document.key or document.key != document.key.strip() or len(document.key) > capabilities.key_length_max:
+        return f"its key must have 1 to {capabilities.key_length_max} characters and no blank at an end"
+    if not document.lines:
+        return "it has no lines"
+    if f"{document.accounting_date:%Y-%m}" != document.period:
+        return f"its date {document.accounting_date} is not in its period {document.period}"
+    for line in document.lines:
+        if line.debit < 0 or line.credit < 0 or (line.debit and line.credit):
+            return f"line {line.line_no} is not on one side"
+        if line.currency == document.functional_currency and line.amount_tc not in (0, line.debit - line.credit):
+            return f"line {line.line_no} has two amounts in {line.currency}"
+    debit, credit = sum(x.debit for x in document.lines), sum(x.credit for x in document.lines)
+    if debit != credit:
+        return f"debits of {debit} and credits of {credit} minor units do not balance"
+    return None
+
+
+def reversed_lines(lines: tuple[Line, ...]) -> tuple[Line, ...]:
+    """The exact negative: sides swapped, transaction amounts negated, order kept."""
+    return tuple(
+        Line(x.line_no, x.account_code, x.credit, x.debit, x.currency, -x.amount_tc, x.text, x.dimensions)
+        for x in lines
+    )
+
+
+def compare(expected: Journal, actual: PostedDocument) -> list[Difference]:
+    """Everything that differs: key, company, date, period, currency, total, each line's account, side and amounts.
+
+    Lines are compared as a bag: an ERP may keep them in another order. A line without any amount may be missing on
+    either side. Texts are not compared: ERPs cut them.
+    """
+    found = [Difference("amount", None, "money of its currency", defect) for defect in actual.defects]
+    for name in ("key", "company", "accounting_date", "period", "functional_currency"):
+        sent, held = getattr(expected, name), getattr(actual, name)
+        if sent != held:
+            found.append(Difference(name, None, str(sent), str(held)))
+    sent_total, held_total = sum(x.debit for x in expected.lines), sum(x.debit for x in actual.lines)
+    if sent_total != held_total:
+        found.append(Difference("total", None, str(sent_total), str(held_total)))
+    return found + _line_differences(expected, actual)
+
+
+def _line_differences(expected: Journal, actual: PostedDocument) -> list[Difference]:
+    functional = expected.functional_currency
+    sent = Counter(content for x in expected.lines if (content := _content(x, functional)))
+    held = Counter(content for x in actual.lines if (content := _content(x, functional)))
+    surplus = list((held - sent).elements())
+    missing = list((sent - held).elements())
+    found: list[Difference] = []
+    for content in missing:
+        number = next(x.line_no for x in expected.lines if _content(x, functional) == content)
+        # The nearest surplus line names the change; without one the line is gone.
+        near = max(surplus, key=lambda other: sum(a == b for a, b in zip(content, other, strict=True)), default=None)
+        if near is None or sum(a == b for a, b in zip(content, near, strict=True)) < 2:
+            found.append(Difference("line", number, _shown(content), "nothing"))
+            continue
+        surplus.remove(near)
+        for name, a, b in zip(_FIELDS, content, near, strict=True):
+            if a != b:
+                found.append(Difference(name, number, str(a), str(b)))
+    found += [Difference("line", None, "nothing", _shown(content)) for content in surplus]
+    return found
+
+
+_FIELDS = ("account", "debit", "credit", "currency", "amount_tc")
+_Content = tuple[str, int, int, str, int]
+
+
+def _content(line: Line, functional: str) -> _Content | None:
+    """What must match. Without a transaction amount the line is in functional currency, whatever it says."""
+    if not line.debit and not line.credit and not line.amount_tc:
+        return None
+    if line.amount_tc == 0 or line.currency == functional:
+        return (line.account_code, line.debit, line.credit, functional, line.debit - line.credit)
+    return (line.account_code, line.debit, line.credit, line.currency, line.amount_tc)
+
+
+def _shown(content: _Content) -> str:
+    account, debit, credit, currency, amount = content
+    return f"{account} debit {debit} credit {credit} ({currency} {amount})"
