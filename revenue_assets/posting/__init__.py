@@ -1,0 +1,1 @@
+"""Booking, batching and delivery to the ERP, exactly once."""

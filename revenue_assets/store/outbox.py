@@ -1,0 +1,244 @@
+"""The outbox: one row per ERP document, from planned to verified. All writes are compare-and-swap under a fence.
+
+A transition that the state machine does not have, and one that another holder has overtaken, change no row and raise.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, and_, func, insert, or_, select, update
+
+from revenue_assets.domain import posting_state as state
+from revenue_assets.store import audit
+from revenue_assets.store.engine import Store, StoreError
+from revenue_assets.store.tables import posting_attempts, posting_batch_lines, posting_batches
+
+B = posting_batches.c
+LIVE = "live"
+
+
+class KeyConflict(StoreError):
+    """A key that is already taken by other content. Nothing was written and nothing may be sent."""
+
+
+class Stale(StoreError):
+    """The row is not in the state, or not under the fence, that the writer believed."""
+
+
+class Batch(NamedTuple):
+    """An outbox row as the worker needs it. Instants naive UTC."""
+
+    batch_key: str
+    seq: int
+    entity_id: str
+    erp_company: str
+    period: str
+    accounting_date: dt.date
+    document_json: str
+    content_hash: str
+    status: str
+    fence: int
+    attempts: int
+    next_attempt_at: dt.datetime | None
+    settle_until: dt.datetime | None
+    sent_at: dt.datetime | None
+    erp_document_id: str | None
+    erp_document_number: str | None
+    erp_job_id: str | None
+    functional_currency: str
+    debit_fc: int
+    last_error_class: str | None
+
+
+_BATCH = [B[name] for name in Batch._fields]
+# Columns of a batch that a transition may write besides its status.
+_MOVING = frozenset(
+    {"attempts", "next_attempt_at", "settle_until", "sent_at", "posted_at", "verified_at", "erp_document_id",
+     "erp_document_number", "erp_job_id", "last_error_class", "last_error"}
+)  # fmt: skip
+
+
+class Step(NamedTuple):
+    """One transition of one batch, with what is noted about it."""
+
+    batch: Batch
+    status: str
+    action: str
+    outcome: str
+    values: dict[str, Any] = {}
+    error_class: str | None = None
+    detail: str | None = None
+
+
+def content_hash(document_json: str) -> str:
+    return hashlib.sha256(document_json.encode()).hexdigest()
+
+
+def insert_batches(
+    connection: Connection, batches: Sequence[dict[str, Any]], lines: Sequence[dict[str, Any]], now: dt.datetime
+) -> int:
+    """Adds planned batches with their lines; a key known with the same content is left alone, with other content raises.
+
+    Returns how many were new. The key's uniqueness is the table's primary key; this only gives the better sentence.
+    """
+    keys = [b["batch_key"] for b in batches]
+    if len(set(keys)) != len(keys):
+        raise KeyConflict("two batches of one cut have the same key.")
+    known: dict[str, str] = {}
+    for part in _chunks(keys, 500):
+        known |= {
+            r.batch_key: r.content_hash
+            for r in connection.execute(select(B.batch_key, B.content_hash).where(B.batch_key.in_(part)))
+        }
+    for batch in batches:
+        if known.get(batch["batch_key"], batch["content_hash"]) != batch["content_hash"]:
+            raise KeyConflict(f"batch {batch['batch_key']} exists with other content; it is not sent.")
+    new = [b for b in batches if b["batch_key"] not in known]
+    if not new:
+        return 0
+    seq = connection.scalar(select(func.max(B.seq))) or 0
+    moving = {"fence": 0, "attempts": 0, "created_at": now}
+    connection.execute(insert(posting_batches), [b | moving | {"seq": seq + n} for n, b in enumerate(new, 1)])
+    fresh = {b["batch_key"] for b in new}
+    connection.execute(insert(posting_batch_lines), [line for line in lines if line["batch_key"] in fresh])
+    audit.record(
+        connection,
+        now,
+        [audit.Entry("system", "batch", f"batch:{b['batch_key']}", None, b["content_hash"], b["status"]) for b in new],
+    )
+    return len(new)
+
+
+def due(connection: Connection, company: str, now: dt.datetime, statuses: Iterable[str], limit: int) -> list[Batch]:
+    """Live batches of one ERP company in these states whose time has come, oldest period first, then in cut order.
+
+    Found by state, never by position: no reader can step over a row that commits late.
+    """
+    query = (
+        select(*_BATCH)
+        .where(B.erp_company == company, B.mode == LIVE, B.status.in_(list(statuses)), _time_has_come(now))
+        .order_by(B.period, B.seq)
+        .limit(limit)
+    )
+    return [Batch(*row) for row in connection.execute(query)]
+
+
+def _time_has_come(now: dt.datetime) -> Any:
+    return and_(
+        or_(B.next_attempt_at.is_(None), B.next_attempt_at <= now), or_(B.settle_until.is_(None), B.settle_until <= now)
+    )
+
+
+def orphaned(connection: Connection, company: str, fence: int) -> list[Batch]:
+    """Batches left in `sent` by an earlier holder: nobody knows whether the ERP has them."""
+    query = (
+        select(*_BATCH)
+        .where(B.erp_company == company, B.mode == LIVE, B.status == state.SENT, B.fence < fence)
+        .order_by(B.seq)
+    )
+    return [Batch(*row) for row in connection.execute(query)]
+
+
+def next_due(connection: Connection, company: str) -> dt.datetime | None:
+    """When the next unfinished live batch of the company may be touched; None if there is none."""
+    rows = connection.execute(
+        select(B.next_attempt_at, B.settle_until).where(
+            B.erp_company == company, B.mode == LIVE, B.status.in_(list(state.WORKABLE))
+        )
+    ).all()
+    if not rows:
+        return None
+    return min(max(r.next_attempt_at or dt.datetime.min, r.settle_until or dt.datetime.min) for r in rows)  # noqa: DTZ901
+
+
+def apply(
+    connection: Connection, steps: Sequence[Step], fence: int, holder: str, now: dt.datetime, actor: str = "system"
+) -> list[Batch]:
+    """Writes the transitions in the caller's transaction and returns the batches as they are now.
+
+    Compare-and-swap on (status, fence): IllegalTransition or Stale for any of them and nothing is written.
+    """
+    entries, attempts, out = [], [], []
+    for step in steps:
+        state.check(step.batch.status, step.status)
+        unknown = set(step.values) - _MOVING
+        if unknown:
+            raise StoreError(f"a transition cannot write {sorted(unknown)}.")
+        mine = and_(B.batch_key == step.batch.batch_key, B.status == step.batch.status, B.fence == step.batch.fence)
+        changed = connection.execute(
+            update(posting_batches).where(mine, B.fence <= fence).values(status=step.status, fence=fence, **step.values)
+        )
+        if changed.rowcount != 1:
+            raise Stale(
+                f"batch {step.batch.batch_key} is no longer {step.batch.status!r} under fence {step.batch.fence}."
+            )
+        after = step.batch._replace(
+            status=step.status, fence=fence, **{k: v for k, v in step.values.items() if k in Batch._fields}
+        )
+        attempts.append(
+            {
+                "batch_key": after.batch_key, "attempt_no": after.attempts, "fence": fence, "holder": holder, "action": step.action,
+                "at": now, "outcome": step.outcome, "error_class": step.error_class, "detail": step.detail,
+            }
+        )  # fmt: skip
+        before_state = (step.batch.status, step.batch.attempts, step.batch.erp_document_id)
+        after_state = (after.status, after.attempts, after.erp_document_id)
+        detail = f"{step.batch.status} -> {after.status}"
+        entries.append(audit.Entry(actor, "posting", f"batch:{after.batch_key}", before_state, after_state, detail))
+        out.append(after)
+    if attempts:
+        connection.execute(insert(posting_attempts), attempts)
+    audit.record(connection, now, entries)
+    return out
+
+
+def lines_of(connection: Connection, batch_keys: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """Batch key -> its lines in order, as dicts of posting_batch_lines."""
+    out: dict[str, list[dict[str, Any]]] = {key: [] for key in batch_keys}
+    for part in _chunks(list(batch_keys), 500):
+        query = select(posting_batch_lines).where(posting_batch_lines.c.batch_key.in_(part))
+        for row in connection.execute(
+            query.order_by(posting_batch_lines.c.batch_key, posting_batch_lines.c.line_no)
+        ).mappings():
+            out[row["batch_key"]].append(dict(row))
+    return out
+
+
+def get(connection: Connection, batch_key: str) -> Batch:
+    """One batch; StoreError if there is none with this key."""
+    row = connection.execute(select(*_BATCH).where(B.batch_key == batch_key)).one_or_none()
+    if row is None:
+        raise StoreError(f"there is no batch {batch_key}.")
+    return Batch(*row)
+
+
+def counts(store: Store) -> dict[str, int]:
+    """Status -> number of batches, every status present."""
+    with store.read() as connection:
+        found = dict(connection.execute(select(B.status, func.count()).group_by(B.status)).all())
+    return {status: found.get(status, 0) for status in state.STATES}
+
+
+def all_batches(store: Store) -> list[dict[str, Any]]:
+    """Every outbox row as a dict, by period and cut order."""
+    with store.read() as connection:
+        return [dict(r) for r in connection.execute(select(posting_batches).order_by(B.period, B.seq)).mappings()]
+
+
+def attempts_of(store: Store, batch_key: str) -> list[dict[str, Any]]:
+    """What was tried with one batch, oldest first."""
+    query = (
+        select(posting_attempts)
+        .where(posting_attempts.c.batch_key == batch_key)
+        .order_by(posting_attempts.c.attempt_id)
+    )
+    with store.read() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _chunks(items: list[str], size: int) -> Iterable[list[str]]:
+    return (items[i : i + size] for i in range(0, len(items), size))

@@ -1,0 +1,47 @@
+"""Every rule set that figures were computed with, by content hash: a journal's hash can always be turned into its rules."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from sqlalchemy import insert, select
+
+from revenue_assets.store import audit
+from revenue_assets.store.clock import SYSTEM_CLOCK, Clock
+from revenue_assets.store.engine import Store, StoreError
+from revenue_assets.store.tables import policy_versions
+
+
+def put(
+    store: Store, content: str, *, company: str, author: str, approver: str | None = None, clock: Clock = SYSTEM_CLOCK
+) -> str:
+    """Keeps `content` (canonical JSON) under its sha256 and returns the hash; a second time changes nothing."""
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    with store.write() as connection:
+        known = connection.scalar(select(policy_versions.c.content).where(policy_versions.c.content_hash == digest))
+        if known is not None:
+            return digest
+        row = {"content_hash": digest, "company": company, "content": content, "author": author, "approver": approver}
+        connection.execute(insert(policy_versions).values(**row, stored_at=clock.now()))
+        audit.record(connection, clock.now(), [audit.Entry(author, "policy", f"policy:{digest}", None, row)])
+    return digest
+
+
+def get(store: Store, content_hash: str) -> str:
+    """The rule text of a hash; StoreError if it was never stored."""
+    with store.read() as connection:
+        text = connection.scalar(
+            select(policy_versions.c.content).where(policy_versions.c.content_hash == content_hash)
+        )
+    if text is None:
+        raise StoreError(f"no rules are stored under {content_hash}.")
+    return text
+
+
+def all_versions(store: Store) -> list[dict[str, Any]]:
+    """Every version without its text, oldest first."""
+    columns = [c for c in policy_versions.c if c.name != "content"]
+    with store.read() as connection:
+        query = select(*columns).order_by(policy_versions.c.stored_at)
+        return [dict(row._mapping) for row in connection.execute(query)]
