@@ -1,0 +1,57 @@
+{#- Parsing of event payloads. A payload is parsed once, into a typed struct, where its type is first used. -#}
+
+{#- `column` (JSON text) as a struct. `spec` is a JSON object {field: SQL type}; a missing or mistyped field is NULL. -#}
+{% macro json_struct(column, spec) -%}{{ return(adapter.dispatch('json_struct')(column, spec)) }}{%- endmacro %}
+{% macro duckdb__json_struct(column, spec) -%}from_json({{ column }}, '{{ spec }}'){%- endmacro %}
+
+{#- Rows of canonical.events of the given types, as (envelope columns, d = payload struct). An event that a later one
+    supersedes has no effect: its replacement stands for it. -#}
+{% macro events_of(types, spec) -%}
+select
+    event_key,
+    type as event_type,
+    entity_id,
+    effective_date as accounting_date,
+    time,
+    coalesce(sequence, '') as sequence,
+    id as event_id,
+    recorded_time,
+    correlation_id,
+    {{ json_struct('data', spec) }} as d
+from {{ ref('events') }}
+where type in ('{{ types | join("', '") }}')
+    and event_key not in (
+        select md5(source || '|' || supersedes_id) from {{ ref('events') }} where supersedes_id is not null
+    )
+{%- endmacro %}
+
+{#- The envelope columns every typed canonical table starts with. -#}
+{% macro envelope(relation='', with_recorded=true) -%}
+{%- set p = relation ~ '.' if relation else '' -%}
+{{ p }}event_key,
+    {{ p }}entity_id,
+    {{ p }}accounting_date,
+    {{ p }}time,
+    {{ p }}sequence,
+    {{ p }}event_id,
+    {{ p }}recorded_time,
+    {{ p }}correlation_id
+{%- endmacro %}
+
+{#- Tax of an invoice line struct: its tax lines, else its tax_amount, else 0. -#}
+{% macro line_tax(x) -%}
+case when coalesce(len({{ x }}.tax_lines), 0) > 0
+    then cast(list_sum(list_transform({{ x }}.tax_lines, lambda t: t.amount)) as bigint)
+    else coalesce({{ x }}.tax_amount, 0) end
+{%- endmacro %}
+
+{#- A typed canonical table with its accounting verdict: adds posting_date and is_prior_period, drops blocked events. -#}
+{% macro posted(model) -%}
+select
+    facts.*,
+    coalesce(verdicts.posting_date, facts.accounting_date) as posting_date,
+    coalesce(verdicts.is_prior_period, false) as is_prior_period
+from {{ ref(model) }} as facts
+left join {{ ref('event_verdicts') }} as verdicts on facts.event_key = verdicts.event_key
+where verdicts.blocked_class is null
+{%- endmacro %}

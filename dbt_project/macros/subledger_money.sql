@@ -1,0 +1,36 @@
+{#- Exact integer money. Nothing here is ever a floating-point number. -#}
+
+{#- numerator / denominator (> 0) rounded half up, away from zero on ties. HUGEINT inside: 1e13 x 1e24 fits. -#}
+{% macro half_up(numerator, denominator) -%}{{ return(adapter.dispatch('half_up')(numerator, denominator)) }}{%- endmacro %}
+{% macro duckdb__half_up(numerator, denominator) -%}
+cast(
+    case when ({{ numerator }}) < 0
+        then -((2 * -cast({{ numerator }} as hugeint) + ({{ denominator }})) // (2 * cast({{ denominator }} as hugeint)))
+        else (2 * cast({{ numerator }} as hugeint) + ({{ denominator }})) // (2 * cast({{ denominator }} as hugeint))
+    end as bigint)
+{%- endmacro %}
+
+{#- total x part / whole, half up; whole = 0 gives 0, and signs may be mixed. -#}
+{% macro share(total, part, whole) -%}
+case
+    when ({{ whole }}) = 0 then cast(0 as bigint)
+    when ({{ whole }}) > 0 then {{ half_up('cast(' ~ total ~ ' as hugeint) * (' ~ part ~ ')', whole) }}
+    else {{ half_up('-cast(' ~ total ~ ' as hugeint) * (' ~ part ~ ')', '-(' ~ whole ~ ')') }}
+end
+{%- endmacro %}
+
+{#- Decimal text (at most 12 places) as an integer scaled by 1e12; NULL stays NULL. -#}
+{% macro scaled12(text) -%}{{ return(adapter.dispatch('scaled12')(text)) }}{%- endmacro %}
+{% macro duckdb__scaled12(text) -%}
+cast(cast({{ text }} as decimal(25, 12)) * cast(1000000000000 as decimal(13, 0)) as hugeint)
+{%- endmacro %}
+
+{#- Power of ten as an integer, for currency exponents. -#}
+{% macro pow10(n) -%}
+case {{ n }} when 0 then 1 when 1 then 10 when 2 then 100 when 3 then 1000 when 4 then 10000 else 1 end
+{%- endmacro %}
+
+{#- First day of the calendar month of a date, and the period name of a date. -#}
+{% macro month_first(day) -%}cast(date_trunc('month', {{ day }}) as date){%- endmacro %}
+{% macro period_of(day) -%}{{ return(adapter.dispatch('period_of')(day)) }}{%- endmacro %}
+{% macro duckdb__period_of(day) -%}strftime({{ day }}, '%Y-%m'){%- endmacro %}

@@ -1,0 +1,97 @@
+{#- The parts of a service window and the splitting of an amount over them, in closed form per calendar period. -#}
+
+{#- List of part numbers 0..n-1 of a window under a method. -#}
+{#- Adds to `relation` (columns service_start, service_end, recognition, at_once, posting_date) the lists
+    starts, ends (the days of the window inside the part), done_at (first day on which the whole part has passed),
+    recognised_on (date of its entry) and weights. A line recognised at once has one part on its posting date. -#}
+{% macro window_parts(relation) -%}
+select
+    counted.* exclude (first_month, part_numbers),
+    case when at_once then [posting_date]
+        else list_transform(part_numbers, lambda i: greatest(service_start, {{ add_months('first_month', 'i') }})) end as starts,
+    case when at_once then [posting_date]
+        else list_transform(part_numbers, lambda i: least(service_end, {{ add_months('first_month', 'i + 1') }})) end as ends,
+    case when at_once then [posting_date]
+        when recognition = 'monthly_anniversary'
+            then list_transform(part_numbers, lambda i: {{ add_months('service_start', 'i + 1') }})
+        else list_transform(part_numbers, lambda i: {{ add_months('first_month', 'i + 1') }}) end as done_at,
+    case when at_once then [posting_date]
+        when recognition = 'monthly_anniversary'
+            then list_transform(part_numbers, lambda i: {{ add_months('service_start', 'i + 1') }})
+        else list_transform(part_numbers, lambda i: cast({{ add_months('first_month', 'i + 1') }} - 1 as date)) end as recognised_on,
+    case
+        when at_once then [cast(1 as bigint)]
+        when recognition in ('ratable_monthly_equal', 'monthly_anniversary')
+            then list_transform(part_numbers, lambda i: cast(1 as bigint))
+        when recognition = 'monthly_prorata_temporis' then list_transform(part_numbers, lambda i: cast(
+            (least(service_end, {{ add_months('first_month', 'i + 1') }}) - greatest(service_start, {{ add_months('first_month', 'i') }}))
+            * (377580 // ({{ add_months('first_month', 'i + 1') }} - {{ add_months('first_month', 'i') }})) as bigint))
+        when recognition = 'half_month' then list_transform(part_numbers, lambda i: cast(case
+            when service_start <= {{ add_months('first_month', 'i') }} and service_end >= {{ add_months('first_month', 'i + 1') }}
+                then 2 else 1 end as bigint))
+        when recognition = 'thirty_360' then list_transform(part_numbers, lambda i: cast(
+            case when service_end >= {{ add_months('first_month', 'i + 1') }} then 30
+                else least(day(service_end) - 1, 30) end
+            - least(case when service_start <= {{ add_months('first_month', 'i') }} then 1 else day(service_start) end, 30)
+            + 1 as bigint))
+        else list_transform(part_numbers, lambda i: cast(
+            least(service_end, {{ add_months('first_month', 'i + 1') }})
+            - greatest(service_start, {{ add_months('first_month', 'i') }}) as bigint))
+    end as weights
+from (
+    select
+        numbered.*,
+        {{ month_first('service_start') }} as first_month,
+        range(case
+            when at_once then 1
+            when recognition = 'monthly_anniversary' then date_diff('month', service_start, service_end)
+                + case when {{ add_months('service_start', "date_diff('month', service_start, service_end)") }} < service_end
+                    then 1 else 0 end
+                - case when {{ add_months('service_start', "date_diff('month', service_start, service_end) - 1") }} >= service_end
+                    then 1 else 0 end
+            else date_diff('month', {{ month_first('service_start') }}, {{ month_first('cast(service_end - 1 as date)') }}) + 1
+        end) as part_numbers
+    from {{ relation }} as numbered
+) as counted
+{%- endmacro %}
+
+{#- Adds to `relation` the list `parts`: `total` split over the list `weights` by the rounding mode in column `rounding`.
+    Sums exactly to `total`; a negative total is split as its absolute value and negated. Weights sum to > 0. -#}
+{% macro split_over_weights(relation, total='total', weights='weights', parts='parts') -%}
+select
+    picked.* exclude (floors, remainders, whole, raised),
+    case rounding
+        when 'cumulative' then list_transform(range(len({{ weights }})), lambda i:
+            {{ half_up('cast(' ~ total ~ ' as hugeint) * list_sum(' ~ weights ~ '[1:i + 1])', 'whole') }}
+            - case when i = 0 then 0
+                else {{ half_up('cast(' ~ total ~ ' as hugeint) * list_sum(' ~ weights ~ '[1:i])', 'whole') }} end)
+        when 'last_absorbs' then list_transform(range(len({{ weights }})), lambda i:
+            case when i < len({{ weights }}) - 1
+                then {{ half_up('cast(' ~ total ~ ' as hugeint) * ' ~ weights ~ '[i + 1]', 'whole') }}
+                else {{ total }} - coalesce(cast(list_sum(list_transform({{ weights }}[1:len({{ weights }}) - 1],
+                    lambda w: {{ half_up('cast(' ~ total ~ ' as hugeint) * w', 'whole') }})) as bigint), 0) end)
+        when 'first_absorbs' then list_transform(range(len({{ weights }})), lambda i:
+            case when i > 0
+                then {{ half_up('cast(' ~ total ~ ' as hugeint) * ' ~ weights ~ '[i + 1]', 'whole') }}
+                else {{ total }} - coalesce(cast(list_sum(list_transform({{ weights }}[2:],
+                    lambda w: {{ half_up('cast(' ~ total ~ ' as hugeint) * w', 'whole') }})) as bigint), 0) end)
+        else list_transform(floors, lambda f, i: cast(
+            case when {{ total }} < 0 then -1 else 1 end * (f + case when list_contains(raised, i) then 1 else 0 end) as bigint))
+    end as {{ parts }}
+from (
+    select
+        floored.*,
+        list_transform(
+            list_sort(list_transform(remainders, lambda r, i: {'r': -r, 'i': i}))[
+                1:abs(cast({{ total }} as hugeint)) - cast(list_sum(floors) as hugeint)],
+            lambda x: x.i
+        ) as raised
+    from (
+        select
+            weighted.*,
+            list_transform({{ weights }}, lambda w: abs(cast({{ total }} as hugeint)) * w // whole) as floors,
+            list_transform({{ weights }}, lambda w: abs(cast({{ total }} as hugeint)) * w % whole) as remainders
+        from (select given.*, greatest(cast(list_sum({{ weights }}) as hugeint), 1) as whole from {{ relation }} as given) as weighted
+    ) as floored
+) as picked
+{%- endmacro %}

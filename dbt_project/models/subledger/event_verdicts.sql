@@ -1,0 +1,161 @@
+-- One row per event that does not simply post on its own date: moved out of a closed period, or blocked with a class.
+with affected as (
+    select
+        events.event_key,
+        events.entity_id,
+        events.type as event_type,
+        events.effective_date,
+        events.recorded_time,
+        {{ event_business_id('events.type', 'events.data') }} as business_id,
+        events.id as event_id
+    from {{ ref('events') }} as events
+    inner join {{ ref('closed_periods') }} as closed
+        on events.entity_id = closed.entity_id
+        and {{ period_of('events.effective_date') }} = closed.period
+        and events.recorded_time >= closed.closed_from
+        and events.recorded_time < closed.closed_to
+    where events.type not like 'period.%' and events.type not like '%.reported' and events.type not like 'erp.%'
+        and events.type not in ('fx_rate.published', 'dunning.status_changed', 'payment.failed', 'subscription.created')
+),
+
+-- Candidate periods after the closed one, up to one more than the entity ever closed: the first not closed then.
+candidates as (
+    select
+        affected.*,
+        {{ add_months(month_first('affected.effective_date'), 'ahead.n') }} as first_day
+    from affected
+    cross join (
+        select unnest(range(1, (select count(distinct period) + 2 from {{ ref('closed_periods') }}))) as n
+    ) as ahead
+),
+
+first_open as (
+    select candidates.event_key, min(candidates.first_day) as posting_date
+    from candidates
+    left join {{ ref('closed_periods') }} as closed
+        on candidates.entity_id = closed.entity_id
+        and {{ period_of('candidates.first_day') }} = closed.period
+        and candidates.recorded_time >= closed.closed_from
+        and candidates.recorded_time < closed.closed_to
+    where closed.period is null
+    group by candidates.event_key
+),
+
+amounts as (
+    select event_key, currency, abs(gross_amount) as gross from {{ ref('can_invoices') }}
+    union all
+    select event_key, currency, abs(net_amount + stated_tax_amount) as gross from {{ ref('can_credit_notes') }}
+    union all
+    select event_key, currency, abs(amount) as gross from {{ ref('can_payments') }}
+    union all
+    select event_key, currency, abs(amount) as gross from {{ ref('can_refunds') }}
+    union all
+    select event_key, currency, abs(amount) as gross from {{ ref('can_dispute_events') }} where amount is not null
+    union all
+    select event_key, currency, abs(amount) as gross from {{ ref('can_usage_rated') }}
+    union all
+    select event_key, currency, abs(amount) as gross from {{ ref('can_pending_charges') }}
+    union all
+    select event_key, currency, abs(amount) as gross from {{ ref('can_customer_balance_adjustments') }}
+    union all
+    select event_key, currency, abs(amount) as gross from {{ ref('can_payouts') }}
+    union all
+    select ends.event_key, invoices.currency, abs(invoices.gross_amount) as gross
+    from {{ ref('can_invoice_ends') }} as ends
+    inner join {{ ref('can_invoices') }} as invoices
+        on ends.entity_id = invoices.entity_id and ends.invoice_id = invoices.invoice_id
+),
+
+late as (
+    select
+        affected.event_key,
+        affected.entity_id,
+        coalesce(affected.business_id, affected.event_id) as subject,
+        first_open.posting_date,
+        case
+            when policies.closed_period_policy = 'reject' then 'closed_period'
+            when policies.prior_period_materiality < case
+                when amounts.currency = policies.functional_currency or rates.num is null then amounts.gross
+                else {{ half_up('amounts.gross * rates.num', 'rates.den') }} end then 'closed_period_material'
+        end as blocked_class,
+        'accounting date ' || cast(affected.effective_date as varchar) || ' is in a period closed when it was recorded' as detail
+    from affected
+    inner join first_open on affected.event_key = first_open.event_key
+    inner join {{ ref('line_policies') }} as policies
+        on affected.entity_id = policies.entity_id
+        and policies.product_family = 'default'
+        and policies.currency = policies.functional_currency
+    left join amounts on affected.event_key = amounts.event_key
+    left join {{ ref('spot_rates') }} as rates
+        on affected.entity_id = rates.entity_id
+        and amounts.currency = rates.currency
+        and affected.effective_date = rates.rate_date
+),
+
+balance_txns as (
+    select event_key, entity_id, bt_id, 'payment ' || payment_id as object_id, payment_id as subject, accounting_date, time, sequence, event_id
+    from {{ ref('can_payments') }} where bt_id is not null
+    union all
+    select event_key, entity_id, bt_id, 'refund ' || refund_id as object_id, refund_id as subject, accounting_date, time, sequence, event_id
+    from {{ ref('can_refunds') }} where bt_id is not null
+    union all
+    select txns.event_key, txns.entity_id, txns.bt_id, 'dispute ' || txns.dispute_id as object_id, txns.dispute_id as subject,
+        steps.accounting_date, steps.time, steps.sequence, steps.event_id
+    from {{ ref('can_dispute_txns') }} as txns
+    inner join {{ ref('can_dispute_events') }} as steps on txns.event_key = steps.event_key
+    where txns.bt_id is not null
+),
+
+duplicates as (
+    select event_key, entity_id, subject, bt_id
+    from (
+        select
+            *,
+            first_value(object_id) over (
+                partition by entity_id, bt_id order by accounting_date, time, sequence, event_id
+            ) as first_object
+        from balance_txns
+    ) as ranked
+    where object_id <> first_object
+),
+
+-- A document in a foreign currency needs a spot rate on or before its date; settlements only if they bring none.
+foreign_documents as (
+    select event_key, entity_id, invoice_id as subject, currency, accounting_date from {{ ref('can_invoices') }}
+    union all
+    select event_key, entity_id, usage_id as subject, currency, accounting_date from {{ ref('can_usage_rated') }}
+    union all
+    select event_key, entity_id, pending_charge_id as subject, currency, accounting_date from {{ ref('can_pending_charges') }}
+    union all
+    select event_key, entity_id, payment_id as subject, coalesce(bt_currency, settled_currency, currency) as currency, accounting_date
+    from {{ ref('can_payments') }}
+),
+
+rate_missing as (
+    select documents.event_key, documents.entity_id, documents.subject, documents.currency
+    from foreign_documents as documents
+    inner join {{ state('entities') }} as entities on documents.entity_id = entities.entity_id
+    left join {{ ref('spot_rates') }} as rates
+        on documents.entity_id = rates.entity_id
+        and documents.currency = rates.currency
+        and documents.accounting_date = rates.rate_date
+    where documents.currency <> entities.functional_currency and rates.num is null
+),
+
+verdicts as (
+    select event_key, entity_id, subject, posting_date, true as is_prior_period, blocked_class, detail, 1 as preference from late
+    union all
+    select
+        event_key, entity_id, subject, null as posting_date, false as is_prior_period, 'duplicate' as blocked_class,
+        'balance transaction ' || bt_id || ' is used by another object already' as detail, 2 as preference
+    from duplicates
+    union all
+    select
+        event_key, entity_id, subject, null as posting_date, false as is_prior_period, 'fx_rate_missing' as blocked_class,
+        'no spot rate for ' || currency || ' on or before its date' as detail, 3 as preference
+    from rate_missing
+)
+
+select event_key, entity_id, subject, posting_date, is_prior_period, blocked_class, detail
+from verdicts
+qualify row_number() over (partition by event_key order by blocked_class is null, preference) = 1
