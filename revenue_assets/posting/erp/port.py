@@ -21,7 +21,7 @@ from typing import ClassVar, Literal, Protocol, runtime_checkable
 from revenue_assets.domain.failures import CLASSES
 
 DocumentState = Literal["accepted", "created", "posted"]
-"""How far the ERP has it: taken into a queue; stored but not in the ledger; in the ledger. `verified` is ours to say."""
+"""How far the ERP has it: taken into a queue; stored but not in the ledger; in the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,8 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class PostedDocument:
-    """A document as the ERP holds it. `defects`: what it holds that cannot be read as money of its currency."""
+    """A document as the ERP holds it. `period` is the ERP's name of it. `defects`: what is wrong with the document in
+    itself: an amount with more digits than its currency, a date outside its period."""
 
     key: str
     document_id: str

@@ -1,0 +1,145 @@
+"""Tryton's master data as postings need it: ids of companies, accounts, currencies, the journal and the periods.
+
+Kept in memory until `forget` is called; the adapter does so before each check, so nothing here outlives one batch.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from revenue_assets.posting.erp.port import ErpError, ErpPeriod, Failure, Journal, MasterKey
+from revenue_assets.sources.tryton_rpc import TrytonRpc
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """One row of account.period. `state` is open, closed or locked."""
+
+    id: int
+    name: str
+    start_date: dt.date
+    end_date: dt.date
+    state: str
+
+    def as_port(self, company: str) -> ErpPeriod:
+        """Locked is closed for ever; for a posting both are closed."""
+        return ErpPeriod(
+            company, self.name, self.start_date, self.end_date, "open" if self.state == "open" else "closed"
+        )
+
+
+class Masters:
+    """Lookups by name or code. A missing master raises ErpError(mapping_missing) with a sentence."""
+
+    def __init__(self, rpc: TrytonRpc, journal_code: str) -> None:
+        self._rpc = rpc
+        self._journal_code = journal_code
+        self.forget()
+
+    def forget(self) -> None:
+        """Reads everything anew when it is asked for again."""
+        self._companies: dict[str, tuple[int, str]] | None = None
+        self._currencies: dict[str, int] | None = None
+        self._journal: int | None = None
+        self._accounts: dict[str, dict[str, int]] = {}
+        self._periods: dict[str, tuple[Period, ...]] = {}
+
+    def context(self, company: str) -> dict[str, Any]:
+        """Every call names the company it is about; the robot sees several."""
+        return {"company": self.company(company)}
+
+    def company(self, name: str) -> int:
+        return self._company_row(name)[0]
+
+    def functional_currency(self, name: str) -> str:
+        return self._company_row(name)[1]
+
+    def account(self, company: str, code: str) -> int:
+        return self._require(self._account_ids(company).get(code), f"account {code} of {company}")
+
+    def currency(self, code: str) -> int:
+        if self._currencies is None:
+            rows = self._rpc.search_read("currency.currency", [], ["code"], {})
+            self._currencies = {row["code"]: row["id"] for row in rows}
+        return self._require(self._currencies.get(code), f"currency {code}")
+
+    def journal(self) -> int:
+        if self._journal is None:
+            rows = self._rpc.search_read("account.journal", [["code", "=", self._journal_code]], ["code"], {})
+            self._journal = rows[0]["id"] if rows else None
+        return self._require(self._journal, f"journal {self._journal_code}")
+
+    def periods(self, company: str) -> tuple[Period, ...]:
+        """Standard periods by start date; adjustment periods take no postings of ours."""
+        if company not in self._periods:
+            rows = self._rpc.search_read(
+                "account.period",
+                [["company", "=", self.company(company)], ["type", "=", "standard"]],
+                ["name", "start_date", "end_date", "state"],
+                self.context(company),
+                order=[["start_date", "ASC"]],
+            )
+            self._periods[company] = tuple(
+                Period(row["id"], row["name"], row["start_date"], row["end_date"], row["state"]) for row in rows
+            )
+        return self._periods[company]
+
+    def period_at(self, company: str, date: dt.date) -> Period | None:
+        return next((p for p in self.periods(company) if p.start_date <= date <= p.end_date), None)
+
+    def period_of(self, company: str, date: dt.date) -> Period:
+        found = self.period_at(company, date)
+        if found is None:
+            raise ErpError(Failure("mapping_missing", f"{company} has no period for {date} in the ERP."))
+        return found
+
+    def lookup(self, key: MasterKey) -> int | None:
+        """The id, or None if the ERP has no such master (or the robot may not see it)."""
+        try:
+            match key.kind:
+                case "company":
+                    return self.company(key.code)
+                case "account":
+                    return self.account(key.company, key.code)
+                case "currency":
+                    return self.currency(key.code)
+                case "journal":
+                    return self.journal() if key.code == self._journal_code else None
+                case _:
+                    return None
+        except ErpError:
+            return None
+
+    def missing(self, document: Journal) -> list[str]:
+        """Names of the masters that the document needs and the ERP lacks."""
+        wanted = [MasterKey("journal", document.company, self._journal_code)]
+        for line in document.lines:
+            wanted.append(MasterKey("account", document.company, line.account_code))
+            if line.amount_tc and line.currency != document.functional_currency:
+                wanted.append(MasterKey("currency", document.company, line.currency))
+        return [f"{key.kind} {key.code}" for key in dict.fromkeys(wanted) if self.lookup(key) is None]
+
+    def _company_row(self, name: str) -> tuple[int, str]:
+        if self._companies is None:
+            rows = self._rpc.search_read("company.company", [], ["party.name", "currency.code"], {})
+            self._companies = {row["party."]["name"]: (row["id"], row["currency."]["code"]) for row in rows}
+        return self._require(self._companies.get(name), f"company {name}")
+
+    def _account_ids(self, company: str) -> dict[str, int]:
+        if company not in self._accounts:
+            rows = self._rpc.search_read(
+                "account.account",
+                [["company", "=", self.company(company)], ["type", "!=", None]],
+                ["code"],
+                self.context(company),
+            )
+            self._accounts[company] = {row["code"]: row["id"] for row in rows}
+        return self._accounts[company]
+
+    @staticmethod
+    def _require(value: Any, what: str) -> Any:
+        if value is None:
+            raise ErpError(Failure("mapping_missing", f"The ERP has no {what}."))
+        return value
