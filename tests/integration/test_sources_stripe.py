@@ -17,7 +17,7 @@ from demo.simulators.server import LoopbackServer
 from demo.simulators.stripe import StripeApp
 from demo.simulators.tables import Instance
 from revenue_assets.sources.base import PaginationError, Source, SourceError, SourceUnavailable
-from revenue_assets.sources.stripe import StripeSource
+from revenue_assets.sources.stripe.source import StripeSource
 
 NOW = dt.datetime(2026, 11, 1, 3, tzinfo=dt.UTC)
 KEY = "sk_test_canary1234567890"  # pragma: allowlist secret
