@@ -2,16 +2,7 @@
 
 {#- Types of the event contract, version 1. -#}
 {% macro event_types() %}
-{{ return([
-    'contract.booked', 'subscription.created', 'amendment.booked', 'estimate.revised', 'performance.recorded',
-    'pending_charge.recorded', 'usage.rated', 'invoice.posted', 'invoice.voided', 'invoice.uncollectible',
-    'credit_note.issued', 'credit_note.voided', 'tax.recalculated', 'payment.settled', 'payment.failed',
-    'payment.applied', 'refund.issued', 'refund.failed', 'dispute.opened', 'dispute.funds_withdrawn',
-    'dispute.funds_reinstated', 'dispute.closed', 'customer_balance.adjusted', 'payout.paid', 'payout.failed',
-    'bank.line_posted', 'balance_txn.reported', 'balance.reported', 'opening_balance.loaded', 'dunning.status_changed',
-    'fx_rate.published', 'period.soft_closed', 'period.hard_closed', 'period.reopened', 'erp.acknowledged',
-    'erp.rejected',
-]) }}
+{{ return(event_required_fields().keys() | list) }}
 {% endmacro %}
 
 {#- Columns that a relation must bring to `event_envelope`, with their types. -#}
@@ -92,6 +83,61 @@ from {{ ref('stg_' ~ vendor ~ '__' ~ entity) }}
     'subscription_sales': ['stripe'],
     'tax_documents': ['avalara'],
     'tax_document_lines': ['avalara'],
-    'links': ['salesforce', 'stripe', 'avalara', 'treasury'],
+    'opportunity_quotes': ['salesforce'],
 }[entity]) }}
 {% endmacro %}
+
+{#- Fields without which an event of a type means nothing. Money among them must be a JSON integer. -#}
+{% macro event_required_fields() %}
+{{ return({
+    'contract.booked': ['contract_id', 'customer_id', 'currency', 'lines'],
+    'subscription.created': ['subscription_id', 'customer_id', 'currency', 'billing', 'items'],
+    'amendment.booked': ['amendment_id', 'kind'],
+    'estimate.revised': ['contract_id'],
+    'performance.recorded': ['contract_id', 'line_id', 'measure'],
+    'pending_charge.recorded': ['pending_charge_id', 'customer_id', 'currency', 'amount'],
+    'usage.rated': ['usage_id', 'subscription_item_id', 'window_start', 'window_end', 'quantity', 'amount', 'currency'],
+    'invoice.posted': ['invoice_id', 'customer_id', 'currency', 'lines'],
+    'invoice.voided': ['invoice_id'],
+    'invoice.uncollectible': ['invoice_id'],
+    'credit_note.issued': ['credit_note_id', 'invoice_id', 'currency', 'timing', 'lines'],
+    'credit_note.voided': ['credit_note_id'],
+    'tax.recalculated': ['document_type', 'document_id', 'lines'],
+    'payment.settled': ['payment_id', 'amount', 'currency', 'channel'],
+    'payment.failed': ['payment_id'],
+    'payment.applied': ['payment_id', 'applications'],
+    'refund.issued': ['refund_id', 'payment_id', 'amount', 'currency'],
+    'refund.failed': ['refund_id'],
+    'dispute.opened': ['dispute_id', 'payment_id', 'amount', 'currency'],
+    'dispute.funds_withdrawn': ['dispute_id', 'payment_id', 'amount', 'currency'],
+    'dispute.funds_reinstated': ['dispute_id', 'amount', 'currency'],
+    'dispute.closed': ['dispute_id', 'outcome'],
+    'customer_balance.adjusted': ['adjustment_id', 'customer_id', 'amount', 'currency', 'counter_role'],
+    'payout.paid': ['payout_id', 'amount', 'currency'],
+    'payout.failed': ['payout_id'],
+    'bank.line_posted': ['bank_line_id', 'bank_account', 'amount', 'currency'],
+    'balance_txn.reported': ['balance_txn'],
+    'balance.reported': ['system', 'currency', 'balance'],
+    'opening_balance.loaded': ['lines'],
+    'dunning.status_changed': ['invoice_id', 'stage'],
+    'fx_rate.published': ['from', 'to', 'rate', 'rate_type'],
+    'period.soft_closed': ['period', 'actor'],
+    'period.hard_closed': ['period', 'actor'],
+    'period.reopened': ['period', 'actor'],
+    'erp.acknowledged': ['posting_key', 'batch_id'],
+    'erp.rejected': ['posting_key', 'batch_id'],
+}) }}
+{% endmacro %}
+
+{#- True if any of `fields` is absent or null in the payload, or a field that is money is not an integer. -#}
+{% macro event_fields_missing(data, fields) -%}{{ return(adapter.dispatch('event_fields_missing')(data, fields)) }}{%- endmacro %}
+{% macro duckdb__event_fields_missing(data, fields) -%}
+{%- for field in fields %}
+{%- if field in ('amount', 'balance') %}
+coalesce(json_type({{ data }}, '$.{{ field }}'), 'NULL') not in ('BIGINT', 'UBIGINT')
+{%- else %}
+coalesce(json_type({{ data }}, '$.{{ field }}'), 'NULL') = 'NULL'
+{%- endif %}
+{{- ' or ' if not loop.last }}
+{%- endfor %}
+{%- endmacro %}

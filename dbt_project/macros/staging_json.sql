@@ -57,3 +57,13 @@ select
 from {{ relation }} as r, json_tree(r.{{ column }}) as t
 group by r.{{ key }}
 {%- endmacro %}
+
+{#- Sum of the integers a JSON path finds, 0 if it finds none. -#}
+{% macro json_sum(column, path) -%}{{ return(adapter.dispatch('json_sum')(column, path)) }}{%- endmacro %}
+{% macro duckdb__json_sum(column, path) -%}
+cast(coalesce(list_sum(cast(json_extract_string({{ column }}, '{{ path }}') as bigint[])), 0) as bigint)
+{%- endmacro %}
+
+{#- True if a text is a key of `length` lower-case hexadecimal digits. -#}
+{% macro is_hex_key(text, length) -%}{{ return(adapter.dispatch('is_hex_key')(text, length)) }}{%- endmacro %}
+{% macro duckdb__is_hex_key(text, length) -%}regexp_full_match({{ text }}, '[0-9a-f]{{ '{' }}{{ length }}{{ '}' }}'){%- endmacro %}

@@ -33,3 +33,15 @@ end
 {% macro duckdb__divide_half_up(numerator, denominator) -%}
 cast(sign({{ numerator }}) * ((2 * abs({{ numerator }}) + {{ denominator }}) // (2 * {{ denominator }})) as bigint)
 {%- endmacro %}
+
+{#- Type of exact integers of up to 38 digits. -#}
+{% macro wide_integer() -%}{{ return(adapter.dispatch('wide_integer')()) }}{%- endmacro %}
+{% macro duckdb__wide_integer() -%}hugeint{%- endmacro %}
+
+{#- Quotient of integers where the division is known to leave no rest. -#}
+{% macro divide_exact(numerator, denominator) -%}{{ return(adapter.dispatch('divide_exact')(numerator, denominator)) }}{%- endmacro %}
+{% macro duckdb__divide_exact(numerator, denominator) -%}({{ numerator }} // {{ denominator }}){%- endmacro %}
+
+{#- A number that every length of a billing period in days divides, so that fractions of different periods add up as
+    integers: lcm of 1, 7, 28-31 (months), 89-92 (quarters), 365 and 366 (years). -#}
+{% macro day_fraction_base() -%}134228311455420{%- endmacro %}

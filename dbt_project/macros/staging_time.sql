@@ -46,3 +46,9 @@ cast((extract(year from {{ b }}) - extract(year from {{ a }})) * 12 + extract(mo
 {#- One row per integer from `first` to `last` (both included) beside each row: use in a select list. -#}
 {% macro each_integer(first, last) -%}{{ return(adapter.dispatch('each_integer')(first, last)) }}{%- endmacro %}
 {% macro duckdb__each_integer(first, last) -%}cast(unnest(range({{ first }}, {{ last }} + 1)) as integer){%- endmacro %}
+
+{#- The cut-off day of the build; today (UTC) if none is set. -#}
+{% macro as_of_date() -%}
+{%- if var('as_of', '') -%}cast('{{ var("as_of") }}' as date){%- else -%}{{ return(adapter.dispatch('today_utc')()) }}{%- endif -%}
+{%- endmacro %}
+{% macro duckdb__today_utc() -%}cast(timezone('UTC', now()) as date){%- endmacro %}

@@ -20,6 +20,10 @@ judged as (
             when delivered.entity_id is null then 'entityid is missing'
             when effective_date is null then 'effectivedate is missing'
             when data is null or not coalesce({{ json_kind('data', '$') }} = 'OBJECT', false) then 'data is not an object'
+            {%- for event_type, fields in event_required_fields().items() %}
+            when type = '{{ event_type }}' and ({{ event_fields_missing('data', fields) }})
+                then 'missing or not of its type: one of {{ fields | join(", ") }}'
+            {%- endfor %}
             when type = 'credit_note.issued'
                 and coalesce({{ json_text('data', '$.timing') }}, '') not in ('pre_payment', 'post_payment')
                 then 'timing of a credit note must be pre_payment or post_payment'
