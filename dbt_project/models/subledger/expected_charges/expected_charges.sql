@@ -201,10 +201,27 @@ credits as (
 
 ),
 
+-- The newest rating of each usage record; the aggregate of an item's window is what was used of the commitment.
+ratings as (
+
+    select *
+    from {{ ref('can_usage_rated') }}
+    qualify row_number() over (partition by entity_id, usage_id order by rate_version desc, "time" desc) = 1
+
+),
+
 usage as (
 
-    select entity_id, subscription_item_id as item_id, window_start, sum(accrued_amount) as amount
-    from {{ ref('usage_accruals') }}
+    select
+        entity_id,
+        subscription_item_id as item_id,
+        window_start,
+        case any_value(aggregation)
+            when 'sum' then sum(amount)
+            when 'max' then max(amount)
+            else max_by(amount, ("time", usage_id))
+        end as amount
+    from ratings
     group by all
 
 ),
