@@ -1,4 +1,4 @@
-"""Running a job of the code location in this process, for the command line: progress as lines, failures as sentences."""
+"""Running a job in this process, for the command line: progress as lines, failures as sentences."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from revenue_assets.landing.run import land
 from revenue_assets.landing.writer import LandingResult, LandingWriter
 from revenue_assets.resources import Platform
 from revenue_assets.sources.catalogue import DESCRIPTIONS, objects_of
-from revenue_assets.store.cursors import CursorRepository
+from revenue_assets.store.cursors import StoredCursors
 from revenue_assets.store.landing import record_landing
 
 OWNER = "team:revenue-data"
@@ -50,17 +50,17 @@ def landing_assets(vendor: str) -> dg.AssetsDefinition:
         for instance in platform.company.sources_of(vendor):
             source = platform.source(instance)
             writer = LandingWriter(platform.settings.landing, platform.settings.quarantine, context.run_id)
-            for result in land(source, selected, writer, CursorRepository(platform.store), platform.now()):
+            for result in land(source, selected, writer, StoredCursors(platform.store), platform.now()):
                 record_landing(platform.store, result)
                 results[result.object].append(result)
             context.log.info("%s: landed %s objects", instance.name, len(selected))
         for name in selected:
-            yield dg.MaterializeResult(landing_key(vendor, name), metadata=_metadata(results[name]))
+            yield dg.MaterializeResult(landing_key(vendor, name), metadata=landing_metadata(results[name]))
 
     return _land
 
 
-def _metadata(results: list[LandingResult]) -> dict[str, object]:
+def landing_metadata(results: list[LandingResult]) -> dict[str, object]:
     totals = {r.source: {b.batch_id: b.control_totals for b in r.batches if not b.quarantined} for r in results}
     return {
         "dagster/row_count": sum(r.rows_landed for r in results),

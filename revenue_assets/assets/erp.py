@@ -1,0 +1,48 @@
+"""Read-back: what the ERP says it holds, landed like any other source."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from revenue_assets.assets.landing import landing_metadata
+from revenue_assets.assets.posting import ERP_DOCUMENTS
+from revenue_assets.landing.run import land
+from revenue_assets.landing.writer import LandingWriter
+from revenue_assets.resources import ERP_POOL, Platform
+from revenue_assets.store.cursors import StoredCursors
+from revenue_assets.store.landing import record_landing
+
+DESCRIPTIONS = {
+    "move": "One journal of the ERP with its lines, ours or anybody's, as it stands now.",
+    "account_balance": "One account's debit, credit and balance in one period of the ERP.",
+    "period": "One accounting period of the ERP and its state.",
+}
+
+
+def read_back_assets(vendor: str) -> dg.AssetsDefinition:
+    """The ERP's journals, balances and periods after posting; the reconciliations compare against them."""
+
+    @dg.multi_asset(
+        name=f"landing_{vendor}",
+        specs=[
+            dg.AssetSpec(
+                ["landing", vendor, name],
+                deps=[ERP_DOCUMENTS],
+                description=description,
+                group_name="landing",
+                kinds={"python", "parquet"},
+                owners=["team:integration"],
+                tags={"vendor": vendor, "layer": "landing"},
+            )
+            for name, description in DESCRIPTIONS.items()
+        ],
+        pool=ERP_POOL,
+    )
+    def _read_back(context: dg.AssetExecutionContext, platform: Platform):
+        writer = LandingWriter(platform.settings.landing, platform.settings.quarantine, context.run_id)
+        source = platform.erp_source()
+        for result in land(source, list(DESCRIPTIONS), writer, StoredCursors(platform.store), platform.now()):
+            record_landing(platform.store, result)
+            yield dg.MaterializeResult(["landing", vendor, result.object], metadata=landing_metadata([result]))
+
+    return _read_back

@@ -1,0 +1,92 @@
+"""Booking and posting: journal of record, posting batches, ERP documents. What the store decides, these only call."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from revenue_assets.resources import ERP_POOL, WAREHOUSE_POOL, Platform
+
+OWNER = "team:revenue-accounting"
+JOURNAL_OF_RECORD = dg.AssetKey(["posting", "journal_of_record"])
+POSTING_BATCHES = dg.AssetKey(["posting", "posting_batches"])
+ERP_DOCUMENTS = dg.AssetKey(["posting", "erp_documents"])
+
+
+@dg.asset(
+    key=JOURNAL_OF_RECORD,
+    deps=[dg.AssetKey(["subledger", "journal_lines"])],
+    group_name="posting",
+    kinds={"python", "parquet"},
+    owners=[OWNER],
+    tags={"layer": "posting"},
+    pool=WAREHOUSE_POOL,
+)
+def journal_of_record(platform: Platform) -> dg.MaterializeResult:
+    """Every journal line ever booked, append-only: what should exist minus what is booked, by whole entries.
+
+    A changed or vanished entry is reversed and booked again; closed periods are never touched.
+    """
+    from revenue_assets.posting.booking import book
+
+    settings = platform.settings
+    report = book(platform.store, platform.journal, settings.warehouse, settings.state, settings.as_of)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": report.lines,
+            "booking_id": report.booking_id or "nothing to book",
+            "entries_booked": report.entries_booked,
+            "entries_reversed": report.entries_reversed,
+            "prior_period_lines": report.prior_period_lines,
+            "held": dg.MetadataValue.json(report.held),
+            "control_totals": dg.MetadataValue.json(report.control_totals),
+        }
+    )
+
+
+@dg.asset(
+    key=POSTING_BATCHES,
+    deps=[JOURNAL_OF_RECORD],
+    group_name="posting",
+    kinds={"python", "sqlite"},
+    owners=[OWNER],
+    tags={"layer": "posting"},
+)
+def posting_batches(platform: Platform) -> dg.MaterializeResult:
+    """Booked lines without a batch, summarised into ERP documents per entity, period and event class."""
+    from revenue_assets.posting.batches import cut
+
+    settings = platform.settings
+    report = cut(platform.store, platform.journal, settings.state, settings.as_of, tenant=platform.company.id)
+    platform.export_state()
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": report.batches,
+            "cut_id": report.cut_id or "nothing to cut",
+            "document_lines": report.lines,
+            "members": report.members,
+            "held_lines": report.held_lines,
+            "missing_mappings": dg.MetadataValue.json(report.missing),
+        }
+    )
+
+
+@dg.asset(
+    key=ERP_DOCUMENTS,
+    deps=[POSTING_BATCHES],
+    group_name="posting",
+    kinds={"python", "erp"},
+    owners=["team:integration"],
+    tags={"layer": "posting"},
+    op_tags={"erp": "all"},
+    pool=ERP_POOL,
+)
+def erp_documents(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
+    """Every batch of the outbox in the ERP exactly once: intent first, look up what is unclear, read back, verify."""
+    report = platform.drain(context.log.info)
+    platform.export_state()
+    return dg.MaterializeResult(
+        metadata={"counts": dg.MetadataValue.json(report), "dagster/row_count": report["verified"]}
+    )
+
+
+POSTING_ASSETS = [journal_of_record, posting_batches, erp_documents]

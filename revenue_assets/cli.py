@@ -1,0 +1,202 @@
+"""`revenue`: the command line, thin over the same code that Dagster runs. Every read has `--json`."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import re
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from revenue_assets import __version__
+from revenue_assets.settings import Settings, SettingsError
+
+PERIOD = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+
+
+class PeriodType(click.ParamType):
+    """A month written YYYY-MM."""
+
+    name = "period"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not PERIOD.fullmatch(value):
+            self.fail(f"{value!r} is not a month; write YYYY-MM, such as 2026-09.", param, ctx)
+        return value
+
+
+def echo(line: str) -> None:
+    click.echo(line)
+    sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def sentences() -> Iterator[None]:
+    """Errors that are meant for a person become one sentence and exit code 1, never a traceback."""
+    from revenue_assets.domain.strict_yaml import ConfigError
+    from revenue_assets.project import ManifestError
+    from revenue_assets.sources.base import SourceError
+    from revenue_assets.store.engine import StoreError
+
+    try:
+        yield
+    except (ConfigError, ManifestError, SettingsError, SourceError, StoreError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@contextlib.contextmanager
+def outside_systems(settings: Settings) -> Iterator[None]:
+    """Runs the config's launcher (the demo's systems) around a command that talks to them; else does nothing."""
+    from revenue_assets.domain.config import load_company
+
+    launcher = load_company(settings.config).launcher
+    if launcher is None or os.environ.get("ERP_BASE_URL"):
+        yield
+        return
+    module, _, name = launcher.partition(":")
+    with getattr(importlib.import_module(module), name)(settings.home):
+        yield
+
+
+def prepared() -> Settings:
+    """Settings of this process, with folders made and the environment exported."""
+    with sentences():
+        settings = Settings.load()
+    settings.prepare()
+    return settings
+
+
+@click.group()
+@click.version_option(__version__)
+def main() -> None:
+    """Order to cash, from the CRM to the ERP, to the cent."""
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+
+
+@main.command()
+@click.option("--seed", type=int, help="Which company; same seed, same bytes.  [default: 7]")
+@click.option("--customers", type=int, help="How many customers.  [default: 300]")
+@click.option("--months", type=int, help="How many months, ending October 2026.  [default: 15]")
+def demo(seed: int | None, customers: int | None, months: int | None) -> None:
+    """Play a whole company end to end: land, model, book, post to a real ERP, reconcile, close, publish."""
+    from demo.run import DemoError, run
+
+    home = Settings.load().home
+    try:
+        success = run(home, seed=seed, customers=customers, months=months, echo=echo)
+    except DemoError as error:
+        raise click.ClickException(str(error)) from error
+    if success:
+        from revenue_assets.status import print_summary
+
+        print_summary(prepared())
+    sys.exit(0 if success else 1)
+
+
+@main.command()
+@click.argument("period", type=PeriodType())
+def close(period: str) -> None:
+    """Run everything for PERIOD (YYYY-MM) and lock it; refuses, with reasons, while a gate is red."""
+    _job("monthly_close_job", period)
+
+
+@main.command()
+def post() -> None:
+    """Post what is booked and not yet in the ERP, and read it back."""
+    _job("erp_posting_job", None)
+
+
+@main.command()
+def refresh() -> None:
+    """Land, model, book, post, read back, reconcile and publish, without closing."""
+    _job("refresh_job", None)
+
+
+@main.command()
+def publish() -> None:
+    """Rebuild the published finance schema from the warehouse."""
+    _job("publish_job", None)
+
+
+def _job(name: str, period: str | None) -> None:
+    settings = prepared()
+    with sentences(), outside_systems(settings):
+        from revenue_assets.build import build_defs
+        from revenue_assets.runs import run_job
+
+        outcome = run_job(build_defs(), name, echo, first_period=period)
+    for line in [*outcome.failures, *(f"red check: {c}" for c in outcome.red_checks)]:
+        click.echo(line, err=True)
+    state = "done" if outcome.success else "FAILED"
+    echo(f"{name}: {state} in {outcome.seconds:.0f} s, {outcome.assets} assets, {outcome.checks} checks")
+    sys.exit(0 if outcome.success else 1)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def status(as_json: bool) -> None:
+    """Tie-out of subledger and ERP, batches, open variances by class and owner, periods."""
+    from revenue_assets.status import print_status, read_status
+
+    with sentences():
+        report = read_status(prepared())
+    _print_json(report) if as_json else print_status(report)
+
+
+@main.command()
+@click.argument("identifier")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable, unabridged.")
+def trace(identifier: str, as_json: bool) -> None:
+    """The whole chain around any id: opportunity, invoice, payment, journal line, posting key, ERP document."""
+    from revenue_assets.trace import TraceError, print_trace, read_trace
+
+    try:
+        found = read_trace(prepared(), identifier)
+    except TraceError as error:
+        raise click.ClickException(str(error)) from error
+    _print_json(found) if as_json else print_trace(found)
+
+
+@main.command()
+@click.option("--port", default=3000, show_default=True, help="Port of the Dagster UI, on 127.0.0.1.")
+def dev(port: int) -> None:
+    """The Dagster UI on this home's data, with the demo's systems running; Ctrl-C stops everything."""
+    settings = prepared()
+    with sentences(), outside_systems(settings):
+        echo(f"Dagster UI: http://127.0.0.1:{port}  (Ctrl-C stops)")
+        command = [str(Path(sys.executable).with_name("dagster")), "dev", "-m", "revenue_assets.definitions"]
+        process = subprocess.Popen([*command, "-h", "127.0.0.1", "-p", str(port)])  # noqa: S603 - our interpreter's dagster
+        try:
+            sys.exit(process.wait())
+        except KeyboardInterrupt:
+            process.terminate()
+            process.wait(30)
+
+
+@main.command()
+@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write the result as JSON.")
+def conformance(directory: Path, report: Path | None) -> None:
+    """Run every worked example of DIRECTORY through the subledger in one build and compare to the cent."""
+    import tempfile
+
+    from revenue_assets.conformance import run
+
+    with tempfile.TemporaryDirectory(prefix="revenue-conformance-") as work, sentences():
+        sys.exit(run(directory, report, Path(work)))
+
+
+def _print_json(report: Any) -> None:
+    click.echo(json.dumps(report, indent=2, default=str))
+
+
+if __name__ == "__main__":
+    main()

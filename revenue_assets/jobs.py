@@ -1,0 +1,42 @@
+"""What is run together. Selections only; the work is in the assets."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from revenue_assets.assets.finance import PUBLISHED
+from revenue_assets.assets.posting import ERP_DOCUMENTS
+from revenue_assets.partitions import months
+
+PERIOD_CLOSE = dg.AssetKey(["close", "period_close"])
+
+erp_posting_job = dg.define_asset_job(
+    "erp_posting_job",
+    selection=dg.AssetSelection.assets(ERP_DOCUMENTS),
+    description="Posts what the outbox holds, reads it back and verifies it. Triggered by ready_batches_sensor.",
+    tags={"erp": "all"},
+)
+daily_posting_job = dg.define_asset_job(
+    "daily_posting_job",
+    selection=dg.AssetSelection.assets(ERP_DOCUMENTS).upstream(),
+    description="Lands every source, rebuilds the subledger, books the difference and posts it.",
+)
+refresh_job = dg.define_asset_job(
+    "refresh_job",
+    selection=dg.AssetSelection.assets(PUBLISHED).upstream(),
+    description="Everything but the lock: land, model, book, post, read back, reconcile, publish.",
+)
+publish_job = dg.define_asset_job(
+    "publish_job",
+    selection=dg.AssetSelection.assets(PUBLISHED).without_checks(),
+    description="Publishes the finance schema of the warehouse as it stands.",
+)
+monthly_close_job = dg.define_asset_job(
+    "monthly_close_job",
+    selection=dg.AssetSelection.all(),
+    partitions_def=months,
+    description="All of it for a month: refuses while a gate is red, else locks the period.",
+    tags={"cadence": "close"},
+)
+
+JOBS = [erp_posting_job, daily_posting_job, refresh_job, publish_job, monthly_close_job]

@@ -1,0 +1,26 @@
+"""What is waited for. Level-triggered: a sensor asks the store what is ready and holds no cursor over business rows."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from revenue_assets.jobs import erp_posting_job
+from revenue_assets.resources import Platform
+
+
+@dg.sensor(job=erp_posting_job, minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.STOPPED)
+def ready_batches_sensor(platform: Platform):
+    """Ready batches in the outbox -> one posting run per ERP company.
+
+    No side effect and no cursor: a launch that fails is asked for again at the next tick. The run key carries the
+    attempt number that the store gives, since Dagster drops a repeated run key for ever, even after a failure.
+    """
+    ready = platform.ready()
+    if not ready:
+        return dg.SkipReason("The outbox holds nothing that is ready to be posted.")
+    return [
+        dg.RunRequest(run_key=work.run_key, tags={"erp": work.company, "batches": str(work.count)}) for work in ready
+    ]
+
+
+SENSORS = [ready_batches_sensor]
