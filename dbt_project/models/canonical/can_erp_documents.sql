@@ -1,0 +1,14 @@
+-- One row per journal document in the ERP, ours and everybody else's.
+{{ config(tags=['after_posting']) }}
+
+select
+    entity_id,
+    cast(move_id as varchar) as document_id,
+    coalesce(number, cast(move_id as varchar)) as document_number,
+    description,
+    state as status,
+    cast(move_date as date) as document_date,
+    cast(period as varchar) as period,
+    journal,
+    batch_key
+from {{ ref('stg_tryton__moves') }}

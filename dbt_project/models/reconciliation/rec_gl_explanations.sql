@@ -1,0 +1,147 @@
+-- One row per entity, period, ERP account, class and reference: a known part of booked less ERP, minor units, debit positive.
+{{ config(tags=['after_posting']) }}
+
+with batches as (
+    select * from {{ state('posting_batches') }}
+    where period <= {{ recon_month(as_of_date()) }}
+),
+
+batch_accounts as (
+    select
+        batches.entity_id,
+        batches.batch_key,
+        batches.period,
+        lines.account_code,
+        sum(lines.debit_fc - lines.credit_fc) as amount
+    from {{ state('posting_batch_lines') }} as lines
+    inner join batches on lines.batch_key = batches.batch_key
+    group by 1, 2, 3, 4
+),
+
+documents as (
+    select * from {{ ref('can_erp_documents') }}
+    where status = 'posted' and period <= {{ recon_month(as_of_date()) }}
+),
+
+document_accounts as (
+    select
+        documents.entity_id,
+        documents.document_id,
+        documents.document_number,
+        documents.batch_key,
+        documents.period,
+        lines.account_code,
+        sum(lines.debit - lines.credit) as amount
+    from documents
+    inner join {{ ref('can_erp_document_lines') }} as lines
+        on documents.entity_id = lines.entity_id and documents.document_id = lines.document_id
+    group by 1, 2, 3, 4, 5, 6
+),
+
+documents_per_key as (
+    select
+        entity_id,
+        batch_key,
+        count(*) as document_count,
+        min(document_number) as document_number
+    from documents
+    where batch_key is not null
+    group by entity_id, batch_key
+),
+
+keyed_accounts as (
+    select entity_id, batch_key, period, account_code, sum(amount) as amount
+    from document_accounts
+    where batch_key is not null
+    group by 1, 2, 3, 4
+),
+
+batch_differences as (
+    select
+        coalesce(b.entity_id, d.entity_id) as entity_id,
+        coalesce(b.batch_key, d.batch_key) as batch_key,
+        coalesce(b.period, d.period) as period,
+        coalesce(b.account_code, d.account_code) as account_code,
+        coalesce(b.amount, 0) - coalesce(d.amount, 0) as amount
+    from batch_accounts as b
+    full outer join keyed_accounts as d
+        on
+            b.entity_id = d.entity_id
+            and b.batch_key = d.batch_key
+            and b.period = d.period
+            and b.account_code = d.account_code
+),
+
+classified_batches as (
+    select
+        differences.*,
+        {{ recon_batch_class('batches', 'documents_per_key', 'sum(differences.amount) over (partition by differences.entity_id, differences.batch_key, differences.account_code) = 0') }} as variance_class,
+        documents_per_key.document_number,
+        batches.status
+    from batch_differences as differences
+    left join batches on differences.batch_key = batches.batch_key
+    left join documents_per_key
+        on differences.entity_id = documents_per_key.entity_id and differences.batch_key = documents_per_key.batch_key
+),
+
+-- Booked, but in no batch yet.
+unposted as (
+    select
+        entity_id,
+        period,
+        coalesce(account_code, 'unmapped:' || account_role) as account_code,
+        case when account_code is null then 'mapping_missing' else 'timing_in_transit' end as variance_class,
+        booking_id as reference,
+        sum(amount_fc - posted_fc) as amount
+    from {{ ref('rec_booked_accounts') }}
+    where posted_lines < line_count
+    group by 1, 2, 3, 4, 5
+)
+
+select
+    entity_id,
+    period,
+    account_code,
+    variance_class,
+    batch_key as reference,
+    cast(amount as bigint) as amount,
+    document_number as erp_document,
+    case variance_class
+        when 'amount' then 'ERP document ' || document_number || ' no longer carries what batch ' || batch_key || ' posted.'
+        when 'duplicate' then 'More than one ERP document carries the key of batch ' || batch_key || '.'
+        when 'wrong_period' then 'ERP document ' || document_number || ' lies in another period than its batch.'
+        when 'missing_left' then 'ERP document ' || document_number || ' carries a key that no batch of ours has.'
+        when 'missing_right' then 'Batch is ' || status || ', but the ERP has no posted document for it.'
+        else 'Batch is ' || status || ', not yet in the ERP.'
+    end as explanation
+from classified_batches
+where amount <> 0
+union all
+select
+    manual.entity_id,
+    manual.period,
+    manual.account_code,
+    'manual_erp_journal' as variance_class,
+    manual.document_number as reference,
+    cast(-manual.amount as bigint) as amount,
+    manual.document_number as erp_document,
+    'Journal ' || manual.document_number || ' was entered in the ERP by hand; no source document stands behind it.' as explanation
+from document_accounts as manual
+inner join {{ ref('rec_gl_accounts') }} as accounts
+    on manual.entity_id = accounts.entity_id and manual.account_code = accounts.account_code
+where manual.batch_key is null and manual.amount <> 0
+union all
+select
+    entity_id,
+    period,
+    account_code,
+    variance_class,
+    reference,
+    cast(amount as bigint) as amount,
+    cast(null as varchar) as erp_document,
+    case variance_class
+        when 'mapping_missing' then 'No ERP account is mapped to this role.'
+        else 'Booked, waiting for its posting batch.'
+    end as explanation
+from unposted
+where amount <> 0
