@@ -186,8 +186,10 @@ def test_tiers_usage_and_payout_members(vendor: Vendor, lander: Lander) -> None:
     assert members["po_1:txn_1"] == {"payout": "po_1", "balance_transaction": "txn_1"}
 
 
-def test_balance_report_amounts_are_decimal_text(vendor: Vendor, lander: Lander) -> None:
-    lander.land(vendor.source(), ["balance_report"], NOW)
+@pytest.mark.parametrize("zone", ["Etc/UTC", "America/New_York", "Europe/Berlin"])
+def test_balance_report_amounts_are_decimal_text(vendor: Vendor, lander: Lander, zone: str) -> None:
+    source = vendor.source(time_zones={"US": zone})
+    assert lander.land(source, ["balance_report"], NOW + dt.timedelta(days=1))["balance_report"].rows_landed == 3
     assert lander.latest("billing_us", "balance_report")["2026-10:usd"] == {
         "period": "2026-10",
         "currency": "usd",

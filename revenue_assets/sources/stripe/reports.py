@@ -46,7 +46,13 @@ def balance_report_pages(
 
 
 def _finished_months(first: dt.datetime, until: dt.datetime, zone: ZoneInfo) -> list[dt.datetime]:
+    """Starts of the months that are over at `until`, from the first one of which the account has data.
+
+    Data that begin in a month's last hours come from a difference of time zones, not from business of that month.
+    """
     month = dt.datetime(first.year, first.month, 1, tzinfo=zone)
+    if _next(month) - first < dt.timedelta(days=2):
+        month = _next(month)
     found: list[dt.datetime] = []
     while _next(month) <= until and len(found) < MONTHS_MAX:
         found.append(month)

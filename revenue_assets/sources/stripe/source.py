@@ -32,7 +32,7 @@ class StripeSource:
     """One Stripe account.
 
     `credentials`: `api_key`. `options`: `account` (Stripe-Account of a connected account), `rescan_days`,
-    `full_rescan_days`, `time_zone` (months of the balance report; default Etc/UTC).
+    `full_rescan_days`, `time_zones` (entity -> zone: the months of the balance report are the entity's; default UTC).
     """
 
     vendor = "stripe"
@@ -53,7 +53,7 @@ class StripeSource:
         self.name, self.entity_id = name, entity_id
         self._rescan_seconds = int(options.get("rescan_days", RESCAN_DAYS)) * DAY
         self._full_every = dt.timedelta(days=float(options.get("full_rescan_days", FULL_RESCAN_DAYS)))
-        self._time_zone = str(options.get("time_zone", "Etc/UTC"))
+        self._time_zone = str((options.get("time_zones") or {}).get(entity_id, "Etc/UTC"))
         self._sleep = sleep
         self._reader = StripeReader(
             name,
