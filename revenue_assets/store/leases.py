@@ -148,3 +148,8 @@ def live_names(connection: Connection, now: dt.datetime) -> set[str]:
     """Names of leases whose holder is, as far as can be told from here, at work."""
     rows = connection.execute(select(leases).where(leases.c.holder.is_not(None), leases.c.expires_at > now))
     return {row.name for row in rows if not holder_is_dead(row.holder)}
+
+
+def fence_of(connection: Connection, name: str) -> int:
+    """The fence of the lease's newest holder, past or present; 0 if nobody ever held it."""
+    return connection.scalar(select(leases.c.fence).where(leases.c.name == name)) or 0

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, func, insert, or_, select, update
@@ -69,7 +70,7 @@ class Step(NamedTuple):
     status: str
     action: str
     outcome: str
-    values: dict[str, Any] = {}
+    values: Mapping[str, Any] = MappingProxyType({})
     error_class: str | None = None
     detail: str | None = None
 

@@ -194,6 +194,16 @@ posting_attempts = Table(
     comment="Append-only: every intent, request outcome, look-up and read-back of a batch",
 )  # fmt: skip
 
+erp_circuits = Table(
+    "erp_circuits",
+    metadata,
+    Column("erp_company", String(200), primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("paused_until", DateTime),
+    Column("reason", Text),
+    comment="Circuit breaker per ERP company: consecutive failed calls, and until when nothing is sent",
+)
+
 periods = Table(
     "periods", metadata,
     Column("entity_id", String(32), primary_key=True),

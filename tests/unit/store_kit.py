@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,15 @@ def entry(
     ]  # fmt: skip
 
 
+@cache
+def migrated_sqlite() -> bytes:
+    """A database file at the current schema; migrating anew for each test would take most of its time."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "template.sqlite"
+        open_store(f"sqlite:///{path}").close()
+        return path.read_bytes()
+
+
 @dataclass
 class House:
     """A scratch home: operational store, journal, state folder and warehouse."""
@@ -71,8 +82,11 @@ class House:
     @classmethod
     def build(cls, root: Path, *, policy: dict[str, dict[str, Any]] | None = None) -> House:
         root.mkdir(parents=True, exist_ok=True)
+        database = root / "store" / "operational.sqlite"
+        database.parent.mkdir()
+        database.write_bytes(migrated_sqlite())
         house = cls(
-            root, open_store(f"sqlite:///{root / 'store' / 'operational.sqlite'}"), Journal(root / "journal"), root / "state",
+            root, open_store(f"sqlite:///{database}"), Journal(root / "journal"), root / "state",
             root / "warehouse" / "revenue.duckdb",
         )  # fmt: skip
         house.warehouse.parent.mkdir(exist_ok=True)

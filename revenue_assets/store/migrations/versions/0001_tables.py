@@ -28,6 +28,7 @@ TABLES = [
     "landing_batches",
     "journal_bookings",
     "exceptions",
+    "erp_circuits",
     "audit_links",
 ]
 
@@ -44,6 +45,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("link_no", name=op.f("pk_audit_links")),
         sa.UniqueConstraint("hash", name=op.f("uq_audit_links_hash")),
         comment="Append-only hash chain, one link per transaction that changed state",
+    )
+    op.create_table(
+        "erp_circuits",
+        sa.Column("erp_company", sa.String(length=200), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("paused_until", sa.DateTime(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("erp_company", name=op.f("pk_erp_circuits")),
+        comment="Circuit breaker per ERP company: consecutive failed calls, and until when nothing is sent",
     )
     op.create_table(
         "exceptions",
