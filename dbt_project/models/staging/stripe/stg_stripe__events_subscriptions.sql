@@ -1,4 +1,5 @@
--- One row per subscription event: subscription.created for the first phase, amendment.booked for later changes and the end.
+-- One row per subscription event: subscription.created for the first phase, amendment.booked for each later change of
+-- items and for the end of the subscription.
 with subscriptions as (
     select * from {{ ref('stg_stripe__subscriptions') }}
 ),
@@ -147,19 +148,20 @@ amended as (
         phases.opportunity_id,
         {{ json_object_text({
             'amendment_id': "phases.subscription_id || ':' || cast(phases.phase_start as varchar)",
-            'kind': "case when phases.amendment_kind in ('quantity', 'co_term', 'cancel') then phases.amendment_kind else 'change' end",
+            'kind': "case when phases.is_end then 'cancel' when phases.amendment_kind in ('quantity', 'co_term') then phases.amendment_kind else 'change' end",
             'subscription_id': 'phases.subscription_id',
-            'items': json_value('phase_actions.items'),
+            'items': json_value("coalesce(phase_actions.items, '[]')"),
         }) }} as data,
         subscriptions._first_landed_at as landed_at
     from phases
     inner join subscriptions
         on phases._source = subscriptions._source and phases.subscription_id = subscriptions.subscription_id
-    inner join phase_actions
+    left join phase_actions
         on phases._source = phase_actions._source
         and phases.subscription_id = phase_actions.subscription_id
         and phases.phase_no = phase_actions.phase_no
-    where phases.phase_no > 1
+    -- A renewal on unchanged items just goes on.
+    where phases.phase_no > 1 and (phase_actions.items is not null or phases.is_end)
 ),
 
 last_items as (
@@ -201,7 +203,8 @@ ended as (
         and phases.next_phase_start is null
     left join last_items
         on subscriptions._source = last_items._source and subscriptions.subscription_id = last_items.subscription_id
-    where subscriptions.end_date is not null
+    -- Ended without a phase that says so: the term ran out and was not renewed.
+    where subscriptions.end_date is not null and not coalesce(phases.is_end, false)
 ),
 
 unioned as (

@@ -68,7 +68,7 @@ classified as (
         case
             when named.is_proration then 'proration'
             when prices.is_metered then 'usage'
-            when prices.is_one_time or named.subscription_id is null then 'one_time'
+            when coalesce(prices.is_one_time, named.subscription_id is null) then 'one_time'
             else 'recurring'
         end as charge_kind
     from named
@@ -93,8 +93,7 @@ select
     case when charge_kind <> 'one_time' and period_start < period_end then period_end end as service_end,
     charge_kind,
     subscription_id,
-    case when subscription_id is not null and price_id is not null then subscription_id || ':' || price_id end
-        as subscription_item_id,
+    case when charge_kind <> 'one_time' then subscription_id || ':' || price_id end as subscription_item_id,
     original_line_id,
     price_id,
     product_code,

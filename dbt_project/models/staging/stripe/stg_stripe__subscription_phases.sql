@@ -93,8 +93,13 @@ select
     terms.booked_at,
     terms.contract_start,
     terms.contract_end,
+    terms.items = '[]' as is_end,
     terms.items
 from terms
 inner join subscriptions on terms._source = subscriptions._source and terms.subscription_id = subscriptions.subscription_id
--- Phases planned for after the end of the subscription never took effect.
-where subscriptions.end_date is null or terms.phase_start < subscriptions.end_date
+-- Phases planned for after the end never took effect. A cancellation may be recorded as a last phase without items,
+-- which begins on the day the subscription ends.
+where
+    subscriptions.end_date is null
+    or terms.phase_start < subscriptions.end_date
+    or (terms.phase_start = subscriptions.end_date and terms.items = '[]')
