@@ -1,4 +1,4 @@
--- One row per booking, entity, posting period, role, family and ERP account: booked lines, and how many are in a batch.
+-- One row per booking, posting batch, entity, period, role, family and ERP account: booked lines, and which are in a batch.
 {{ config(tags=['after_posting']) }}
 
 with booked as (
@@ -29,6 +29,7 @@ accounts as (
 placed as (
     select
         booked.booking_id,
+        members.batch_key,
         booked.entity_id,
         booked.posting_period as period,
         booked.functional_currency as currency,
@@ -56,6 +57,7 @@ placed as (
 
 select
     booking_id,
+    batch_key,
     entity_id,
     period,
     currency,
@@ -71,4 +73,4 @@ select
     cast(sum(case when uses > 1 then uses - 1 else 0 end) as bigint) as repeated_lines,
     cast(sum(case when uses > 1 then (uses - 1) * abs(amount_fc) else 0 end) as bigint) as repeated_gross_fc
 from placed
-group by 1, 2, 3, 4, 5, 6, 7
+group by 1, 2, 3, 4, 5, 6, 7, 8

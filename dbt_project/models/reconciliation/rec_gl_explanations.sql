@@ -96,6 +96,30 @@ unposted as (
     from {{ ref('rec_booked_accounts') }}
     where posted_lines < line_count
     group by 1, 2, 3, 4, 5
+),
+
+-- What the members of a batch sum to, where the batch itself says otherwise (R15 names the line).
+member_accounts as (
+    select entity_id, batch_key, period, account_code, sum(posted_fc) as amount
+    from {{ ref('rec_booked_accounts') }}
+    where batch_key is not null and account_code is not null
+    group by 1, 2, 3, 4
+),
+
+member_differences as (
+    select
+        coalesce(m.entity_id, b.entity_id) as entity_id,
+        coalesce(m.batch_key, b.batch_key) as batch_key,
+        coalesce(m.period, b.period) as period,
+        coalesce(m.account_code, b.account_code) as account_code,
+        coalesce(m.amount, 0) - coalesce(b.amount, 0) as amount
+    from member_accounts as m
+    full outer join batch_accounts as b
+        on
+            m.entity_id = b.entity_id
+            and m.batch_key = b.batch_key
+            and m.period = b.period
+            and m.account_code = b.account_code
 )
 
 select
@@ -115,6 +139,18 @@ select
         else 'Batch is ' || status || ', not yet in the ERP.'
     end as explanation
 from classified_batches
+where amount <> 0
+union all
+select
+    entity_id,
+    period,
+    account_code,
+    'amount' as variance_class,
+    batch_key as reference,
+    cast(amount as bigint) as amount,
+    cast(null as varchar) as erp_document,
+    'Batch ' || batch_key || ' does not sum up its booked lines.' as explanation
+from member_differences
 where amount <> 0
 union all
 select

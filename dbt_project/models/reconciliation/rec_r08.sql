@@ -81,11 +81,20 @@ candidates as (
         and {{ days_between('payout_months.due_date', 'bank_lines.accounting_date') }} <= p.tolerance_days
 ),
 
+-- The n-th payout meets the n-th line of the same amount, oldest first; neither is taken twice.
+by_amount as (
+    select entity_id, bank_line_id, payout_id
+    from candidates
+    where line_choice = payout_choice
+    qualify
+        row_number() over (partition by entity_id, payout_id order by line_choice, bank_line_id) = 1
+        and row_number() over (partition by entity_id, bank_line_id order by line_choice, payout_id) = 1
+),
+
 matches as (
-    select entity_id, bank_line_id, payout_id, 'reference' as match_rule from by_reference
+    select entity_id, bank_line_id, payout_id from by_reference
     union all
-    select entity_id, bank_line_id, payout_id, 'amount and date' as match_rule from candidates
-    where line_choice = 1 and payout_choice = 1
+    select entity_id, bank_line_id, payout_id from by_amount
 ),
 
 left_side as (
