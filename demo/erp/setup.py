@@ -5,8 +5,8 @@ company, account or year is added to what is there.
 
 The robot belongs to one group, made here, with exactly these rights (Tryton denies what a group does not name on
 these models): create, read and write moves and their lines (a posted move is closed to everyone); read periods,
-journals, accounts. No deletion, no set-up, no users, no other group. Tried: the stock group `Accounting` also gives
-deletion of drafts, tax and reconciliation rights, and is not needed.
+journals, accounts and balances. No deletion, no set-up, no users, no other group. The stock group `Accounting` would
+do as well, but it also gives deletion of drafts, taxes and reconciliation.
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ _ROBOT_RIGHTS = {
     "currency.currency": (True, False, False),
     "party.party": (True, False, False),
 }
+# Fields of account.account that Tryton hides from groups that are not named: the period's balances.
+_ROBOT_FIELDS = ("balance", "credit", "debit")
 
 
 @dataclass(frozen=True)
@@ -198,6 +200,15 @@ class _Setup:
                 if model not in granted
             ],
         )  # fmt: skip
+        shown = {r["field"] for r in self._read("ir.model.field.access", [["group", "=", group]], ["field"])}
+        self._create(
+            "ir.model.field.access",
+            [
+                {"model": "account.account", "field": field, "group": group, "perm_read": True}
+                for field in _ROBOT_FIELDS
+                if field not in shown
+            ],
+        )
         values = {
             "companies": [["add", companies]], "company": companies[0], "company_filter": "all",
             "groups": [["add", [group]]], "password": password,

@@ -140,6 +140,7 @@ class TrytonRpc:
 
     def _once(self, method: str, params: list[Any], *, write: bool, login: bool) -> Any:
         self._number += 1
+        _refuse_floats(params)
         body = json.dumps({"id": self._number, "method": method, "params": params}, default=encode)
         headers = {"Content-Type": "application/json"}
         if not login:
@@ -204,7 +205,7 @@ def _plain(text: str) -> str:
 
 
 def encode(value: Any) -> dict[str, Any]:
-    """Tryton's wrapping of types that JSON lacks. A float is refused: money would go through it silently."""
+    """Tryton's wrapping of types that JSON lacks."""
     if isinstance(value, Decimal):
         return {"__class__": "Decimal", "decimal": format(value, "f")}
     if isinstance(value, dt.datetime):
@@ -215,6 +216,14 @@ def encode(value: Any) -> dict[str, Any]:
     if isinstance(value, dt.date):
         return {"__class__": "date", "year": value.year, "month": value.month, "day": value.day}
     raise MoneyError(f"{type(value).__name__} cannot be sent to the ERP")
+
+
+def _refuse_floats(value: Any) -> None:
+    """Tryton takes a float for money without a word, and books what it happens to be."""
+    if isinstance(value, float):
+        raise MoneyError(f"{value!r} is a float and cannot be sent to the ERP")
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ():
+        _refuse_floats(part)
 
 
 def decode(value: dict[str, Any]) -> Any:
