@@ -36,7 +36,15 @@ def ensure_manifest(env: str) -> Path:
     if env == "deploy":
         raise ManifestError(f"{MANIFEST} is missing; run `make manifest` when you build the deployment.")
     done = subprocess.run(  # noqa: S603 - our own interpreter's dbt, fixed arguments
-        [str(DBT_EXECUTABLE), "parse", "--quiet", "--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROJECT_DIR)],
+        [
+            str(DBT_EXECUTABLE),
+            "parse",
+            "--quiet",
+            "--project-dir",
+            str(PROJECT_DIR),
+            "--profiles-dir",
+            str(PROJECT_DIR),
+        ],
         env={**_PARSE_ENVIRONMENT, **os.environ, "DBT_TARGET_PATH": str(MANIFEST.parent)},
         capture_output=True,
         text=True,

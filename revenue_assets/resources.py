@@ -17,10 +17,13 @@ import duckdb
 from revenue_assets.domain.config import Company, SourceInstance, load_company
 from revenue_assets.settings import Settings
 from revenue_assets.sources.catalogue import source_class
+from revenue_assets.state import currency_exponents
 
 if TYPE_CHECKING:
+    from revenue_assets.posting.erp.port import ErpPort
     from revenue_assets.sources.base import Source
     from revenue_assets.store.engine import Store
+    from revenue_assets.store.ledger import Journal
 
 # Pool of every asset, check and dbt step that opens the warehouse file: DuckDB takes one writing process.
 WAREHOUSE_POOL = "warehouse_write"
@@ -64,6 +67,31 @@ class Platform(dg.ConfigurableResource):
             credentials={key: reference.resolve() for key, reference in instance.credentials.items()},
             options=self._options(instance),
         )
+
+    @cached_property
+    def journal(self) -> Journal:
+        from revenue_assets.store.ledger import Journal
+
+        return Journal(self.settings.journal)
+
+    def erp_ports(self) -> dict[str, ErpPort]:
+        """ERP company name -> the port that serves it."""
+        from revenue_assets.posting.erp.catalogue import erp_port
+
+        port = erp_port(self.company.erp, currency_exponents())
+        return {entity.erp_company: port for entity in self.company.entities}
+
+    def erp_source(self) -> Source:
+        """The ERP as a source of read-back records."""
+        from revenue_assets.sources.catalogue import read_back_source
+
+        return read_back_source(self.company)
+
+    def export_state(self) -> None:
+        """Writes the snapshots of the operational store that SQL reads."""
+        from revenue_assets.store.export import export_state
+
+        export_state(self.store, self.settings.state)
 
     def now(self) -> dt.datetime:
         return dt.datetime.now(dt.UTC)

@@ -15,12 +15,12 @@ def ready_batches_sensor(platform: Platform):
     No side effect and no cursor: a launch that fails is asked for again at the next tick. The run key carries the
     attempt number that the store gives, since Dagster drops a repeated run key for ever, even after a failure.
     """
-    ready = platform.ready()
-    if not ready:
+    from revenue_assets.posting.outbox import ready
+
+    work = ready(platform.store)
+    if not work:
         return dg.SkipReason("The outbox holds nothing that is ready to be posted.")
-    return [
-        dg.RunRequest(run_key=work.run_key, tags={"erp": work.company, "batches": str(work.count)}) for work in ready
-    ]
+    return [dg.RunRequest(run_key=w.run_key, tags={"erp": w.erp_company, "batches": str(w.batches)}) for w in work]
 
 
 SENSORS = [ready_batches_sensor]

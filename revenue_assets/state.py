@@ -90,12 +90,19 @@ def write_config_state(company: Company, folder: Path) -> None:
             "tolerance_share": text, "tolerance_days": whole, "materiality_floor": whole, "source_label": text,
             "target_label": text, "gates_close": flag,
         },
-        [{"recon_id": r.id, "owner_team": r.owner, **r.model_dump(exclude={"id", "owner"})} for r in company.reconciliations],
+        [
+            {"recon_id": r.id, "owner_team": r.owner, **r.model_dump(exclude={"id", "owner"})}
+            for r in company.reconciliations
+        ],
     )  # fmt: skip
     write(
         "class_owner",
         {"variance_class": text, "owner_team": text},
-        [{"variance_class": c, "owner_team": company.class_owners.get(c)} for c in VARIANCE_CLASSES if c in company.class_owners],
+        [
+            {"variance_class": c, "owner_team": company.class_owners[c]}
+            for c in VARIANCE_CLASSES
+            if c in company.class_owners
+        ],
     )  # fmt: skip
     write(
         "currencies",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dagster as dg
 
-from revenue_assets.assets.landing import landing_metadata
+from revenue_assets.assets.landing import landing_metadata, register
 from revenue_assets.assets.posting import ERP_DOCUMENTS
 from revenue_assets.landing.run import land
 from revenue_assets.landing.writer import LandingWriter
 from revenue_assets.resources import ERP_POOL, Platform
 from revenue_assets.store.cursors import StoredCursors
-from revenue_assets.store.landing import record_landing
 
 DESCRIPTIONS = {
     "move": "One journal of the ERP with its lines, ours or anybody's, as it stands now.",
@@ -42,7 +41,7 @@ def read_back_assets(vendor: str) -> dg.AssetsDefinition:
         writer = LandingWriter(platform.settings.landing, platform.settings.quarantine, context.run_id)
         source = platform.erp_source()
         for result in land(source, list(DESCRIPTIONS), writer, StoredCursors(platform.store), platform.now()):
-            record_landing(platform.store, result)
+            register(platform, result)
             yield dg.MaterializeResult(["landing", vendor, result.object], metadata=landing_metadata([result]))
 
     return _read_back

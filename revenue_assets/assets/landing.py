@@ -14,7 +14,7 @@ from revenue_assets.landing.writer import LandingResult, LandingWriter
 from revenue_assets.resources import Platform
 from revenue_assets.sources.catalogue import DESCRIPTIONS, objects_of
 from revenue_assets.store.cursors import StoredCursors
-from revenue_assets.store.landing import record_landing
+from revenue_assets.store.landing import LandedBatch, record
 
 OWNER = "team:revenue-data"
 
@@ -51,13 +51,33 @@ def landing_assets(vendor: str) -> dg.AssetsDefinition:
             source = platform.source(instance)
             writer = LandingWriter(platform.settings.landing, platform.settings.quarantine, context.run_id)
             for result in land(source, selected, writer, StoredCursors(platform.store), platform.now()):
-                record_landing(platform.store, result)
+                register(platform, result)
                 results[result.object].append(result)
             context.log.info("%s: landed %s objects", instance.name, len(selected))
         for name in selected:
             yield dg.MaterializeResult(landing_key(vendor, name), metadata=landing_metadata(results[name]))
 
     return _land
+
+
+def register(platform: Platform, result: LandingResult) -> None:
+    """Enters the committed files in the operational store, with their control totals."""
+    record(
+        platform.store,
+        [
+            LandedBatch(
+                batch_id=b.batch_id,
+                source=result.source,
+                object=result.object,
+                row_count=0 if b.quarantined else b.row_count,
+                quarantined=b.row_count if b.quarantined else 0,
+                control_totals=b.control_totals,
+                landed_at=b.landed_at,
+                path=str(b.path.relative_to(platform.settings.home)),
+            )
+            for b in result.batches
+        ],
+    )
 
 
 def landing_metadata(results: list[LandingResult]) -> dict[str, object]:

@@ -7,6 +7,8 @@ import dagster as dg
 from revenue_assets.resources import ERP_POOL, WAREHOUSE_POOL, Platform
 
 OWNER = "team:revenue-accounting"
+# Longer than the ERP's settle time: what an earlier process left unclear is looked up in this run, not in the next.
+SETTLE_WAIT_SECONDS = 120.0
 JOURNAL_OF_RECORD = dg.AssetKey(["posting", "journal_of_record"])
 POSTING_BATCHES = dg.AssetKey(["posting", "posting_batches"])
 ERP_DOCUMENTS = dg.AssetKey(["posting", "erp_documents"])
@@ -82,10 +84,24 @@ def posting_batches(platform: Platform) -> dg.MaterializeResult:
 )
 def erp_documents(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
     """Every batch of the outbox in the ERP exactly once: intent first, look up what is unclear, read back, verify."""
-    report = platform.drain(context.log.info)
+    from revenue_assets.posting.outbox import drain
+    from revenue_assets.posting.steps import Limits
+
+    report = drain(
+        platform.store,
+        platform.erp_ports(),
+        limits=Limits(max_wait_seconds=SETTLE_WAIT_SECONDS),
+        progress=lambda company: context.log.info("%s", company),
+    )
     platform.export_state()
+    if report.total("dead") or report.unserved:
+        context.log.warning("dead batches: %s; companies without an ERP: %s", report.total("dead"), report.unserved)
     return dg.MaterializeResult(
-        metadata={"counts": dg.MetadataValue.json(report), "dagster/row_count": report["verified"]}
+        metadata={
+            "dagster/row_count": report.total("verified"),
+            **{name: report.total(name) for name in ("sent", "found", "dead", "waiting")},
+            "companies": dg.MetadataValue.json([{**vars(c), "next_due": str(c.next_due)} for c in report.companies]),
+        }
     )
 
 
