@@ -4,7 +4,7 @@ Lists come in the FetchResult envelope with `$filter`, `$include`, `$top` (at mo
 `@nextLink`. As with the vendor, a transaction list without a date in its filter covers the last 30 days only (here:
 back from the newest modification of the world), an adjusted document keeps its code under a higher version, and
 retrieval by code gives the highest version. A record of the world names its company in `companyCode`, which the
-vendor's own object does not carry: it is kept out of the answers and a numeric `companyId` stands in its place.
+vendor's own object does not carry: it is kept out of the answers, where the numeric `companyId` stands for it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
+from uuid import uuid4
 
 from demo.simulators.avalara_filter import FilterError, parse, value_of
 from demo.simulators.faults import Fault, Weather
@@ -101,7 +102,12 @@ class AvalaraApp:
         self._kinds: dict[str, str] = {}
 
     def handle(self, request: Request) -> Response:
-        """Answer one call; errors become the vendor's bodies."""
+        """Answer one call. Every answer names its correlation id: the vendor's SDK reads it without asking."""
+        response = self._answer(request)
+        response.headers["x-correlation-id"] = request.headers.get("x-correlation-id") or str(uuid4())
+        return response
+
+    def _answer(self, request: Request) -> Response:
         fault = None
         try:
             known = self._authenticated(request)
@@ -162,7 +168,8 @@ class AvalaraApp:
                 company.rows.append(record)
             for number, code in enumerate(sorted(companies)):
                 company = companies[code]
-                company.id = 700_001 + number
+                stated = next((row["companyId"] for row in company.rows if row.get("companyId")), None)
+                company.id = stated or 700_001 + number
                 company.rows = [_as_vendor(row, company.id) for row in company.rows]
                 company.rows.sort(key=lambda row: row["id"])
                 for row in company.rows:
@@ -263,7 +270,7 @@ class AvalaraApp:
 
 def _as_vendor(record: Record, company_id: int) -> Record:
     shown = {name: value for name, value in record.items() if name != "companyCode"}
-    return shown | {"companyId": record.get("companyId", company_id)}
+    return shown | {"companyId": company_id}
 
 
 def _kind(name: str, value: Any) -> str:

@@ -193,7 +193,7 @@ class SalesforceApp:
     def _authenticate(self, request: Request) -> None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         ends = self._sessions.get(token.strip()) if scheme.lower() in ("bearer", "oauth") else None
-        if ends is None or ends < time.monotonic():
+        if ends is None or ends <= time.monotonic():
             raise Refused(401, "INVALID_SESSION_ID", "Session expired or invalid")
 
     def _count(self, request: Request) -> None:
