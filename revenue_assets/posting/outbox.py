@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import func, select
 
@@ -30,6 +30,7 @@ from revenue_assets.store.engine import Store, StoreError
 from revenue_assets.store.outbox import Batch, Step
 from revenue_assets.store.tables import posting_attempts, posting_batches
 
+T = TypeVar("T")
 # A batch that has waited this many sends for an ERP that is down becomes visible as an exception; it still retries.
 OUTAGE_ATTEMPTS = 5
 # Ids in one look-up or read-back.
@@ -229,10 +230,9 @@ class _Worker:
             return False
         sound, result = self._journals(batches)
         if sound:
-            try:
-                found = self.port.find(self.company, [j.key for _, j in sound])
-            except ErpError as error:
-                return self._read_failed([b for b, _ in sound], error.failure, "find") or bool(result)
+            found = self._ask("find", sound, lambda: self.port.find(self.company, [j.key for _, j in sound]))
+            if found is None:
+                return False
             self._answered()
             now, absent = self.clock.now(), []
             for batch, journal in sound:
@@ -294,10 +294,10 @@ class _Worker:
             return False
         sound, refused = self._journals(batches)
         self._apply(refused)
-        try:
-            outcomes = self.port.poll(self.company, {j.key: b.erp_job_id or "" for b, j in sound})
-        except ErpError as error:
-            return self._read_failed([b for b, _ in sound], error.failure, "poll")
+        jobs = {j.key: b.erp_job_id or "" for b, j in sound}
+        outcomes = self._ask("poll", sound, lambda: self.port.poll(self.company, jobs))
+        if outcomes is None:
+            return False
         self._outcomes([(b, j.key) for b, j in sound], outcomes)
         return True
 
@@ -327,10 +327,10 @@ class _Worker:
             mine = posting_attempts.c.batch_key.in_([b.batch_key for b in batches])
             query = select(posting_attempts.c.batch_key, func.count()).where(missed, mine).group_by(posting_attempts.c.batch_key)
             seen = dict(connection.execute(query).all())
-        try:
-            documents = self.port.lines(self.company, [b.erp_document_id or "" for b, _ in sound])
-        except ErpError as error:
-            return self._read_failed([b for b, _ in sound], error.failure, "read back")
+        ids = [b.erp_document_id or "" for b, _ in sound]
+        documents = self._ask("read back", sound, lambda: self.port.lines(self.company, ids))
+        if documents is None:
+            return False
         self._answered()
         now = self.clock.now()
         for batch, journal in sound:
@@ -380,8 +380,15 @@ class _Worker:
             self.progress(self.report)
         return after
 
-    def _read_failed(self, batches: list[Batch], failure: Failure, action: str) -> bool:
-        """A read gave no answer: the batches stay as they are and come back later. Always False: nothing moved."""
+    def _ask(self, action: str, asked: list[tuple[Batch, Journal]], call: Callable[[], T]) -> T | None:
+        """A read of the ERP; None if it gave no answer, and then the batches stay as they are and come back later."""
+        try:
+            return call()
+        except ErpError as error:
+            failure = error.failure
+        except Exception as error:
+            failure = Failure("unavailable", f"The ERP adapter failed: {type(error).__name__}.", str(error))
+        batches = [batch for batch, _ in asked]
         now = self.clock.now()
         self._failed_call(failure)
         with self.store.read() as connection:
@@ -394,7 +401,7 @@ class _Worker:
         }  # fmt: skip
         again = [b for b in batches if b.status in state.TRANSITIONS[b.status]]
         self._apply([Step(b, b.status, action, "no answer", later, failure.failure_class, failure.message) for b in again])
-        return False
+        return None
 
     def _failed_call(self, failure: Failure) -> None:
         """Counts a failed call; at the limit, and at once when the ERP asks for it, the circuit opens."""
