@@ -217,7 +217,8 @@ class ObjectLanding:
         columns = self._lineage([r.record_id for r, _ in fresh], [digest for _, digest in fresh], first) | {
             "raw": stored
         }
-        self._write(self._files, columns, SCHEMA, totals.as_json(), quarantined=False)
+        control = totals.as_json() | ({} if transform is None else {"transformed": True})
+        self._write(self._files, columns, SCHEMA, control, quarantined=False)
         self.result.rows_landed += len(fresh)
 
     def _flush_rejected(self) -> None:
