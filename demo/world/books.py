@@ -64,11 +64,12 @@ class Books:
         if charge_fee:
             share, fixed = _FEES[entity]
             fee = half_up(settled * share, 10000) + fixed
+        available_on = utc_midnight(local_date(entity, created) + timedelta(days=2))
         record = {
             "id": self.ids.stripe("txn", kind, source, part),
             "object": "balance_transaction",
             "amount": settled,
-            "available_on": utc_midnight(local_date(entity, created) + timedelta(days=2)),
+            "available_on": available_on,
             "balance_type": "payments",
             "created": created,
             "currency": settlement.lower(),
@@ -80,11 +81,9 @@ class Books:
             "net": settled - fee,
             "reporting_category": category or kind,
             "source": source,
-            "status": "pending",
+            "status": "available" if available_on <= self.end(entity) else "pending",
             "type": kind,
         }
-        if record["available_on"] <= self.end(entity):
-            record["status"] = "available"
         return self.add(entity, "balance_transaction", record)
 
     def charge(

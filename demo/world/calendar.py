@@ -6,7 +6,7 @@ import calendar
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from zoneinfo import ZoneInfo
 
 HORIZON_END = date(2026, 10, 31)
@@ -81,7 +81,7 @@ def is_month_end(day: date) -> bool:
     return (day + timedelta(days=1)).day == 1
 
 
-@lru_cache(maxsize=None)
+@cache
 def _zone(entity: str) -> ZoneInfo:
     return ZoneInfo(ENTITIES[entity].zone)
 

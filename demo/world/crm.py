@@ -17,6 +17,9 @@ from demo.world.model import Customer, Deal, Phase
 from demo.world.money import half_up, major_number
 from demo.world.sales import phase_values, quoted_unit
 
+CRM_OBJECTS = (
+    "account", "opportunity", "opportunity_line_item", "product2", "pricebook_entry", "contract", "quote", "quote_line",
+)  # fmt: skip
 _OPPORTUNITY_TYPE = {"new": "New Business", "renewal": "Renewal"}
 _QUOTE_TYPE = {"new": "Quote", "renewal": "Renewal"}
 
@@ -33,7 +36,7 @@ class Crm:
         self._ids = ids
         self._opened = span.start
         self.records: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for name in ("account", "opportunity", "opportunity_line_item", "product2", "pricebook_entry", "contract", "quote", "quote_line"):  # fmt: skip
+        for name in CRM_OBJECTS:
             self.records[name] = []
         self._price_book()
 
@@ -135,12 +138,11 @@ class Crm:
                     "total": values[code],
                 }
             )
-        if not amends:
-            if deal.onboarding and n == 0:
-                price = PRICE_BOOK["ONBOARD"][deal.currency]
-                lines.append({"code": "ONBOARD", "quantity": 1, "prior": 0, "effective": 1, "list": price, "net": price, "total": price})  # fmt: skip
-            if deal.usage:
-                lines.append({"code": "USAGE", "quantity": 1, "prior": 0, "effective": 1, "list": None, "net": None, "total": 0})  # fmt: skip
+        if not amends and n == 0 and deal.onboarding:
+            price = PRICE_BOOK["ONBOARD"][deal.currency]
+            lines.append(_whole_line("ONBOARD", price, price))
+        if not amends and deal.usage:
+            lines.append(_whole_line("USAGE", None, 0))
         return lines
 
     def _opportunity(self, deal: Deal, phase: Phase, lines: list[dict[str, Any]], stage: str) -> None:
@@ -287,3 +289,8 @@ class Crm:
                 }
             )
         return quote_id
+
+
+def _whole_line(code: str, price: int | None, total: int) -> dict[str, Any]:
+    """A line of one unit that no amendment touches; usage has no price in whole minor units, and no fixed value."""
+    return {"code": code, "quantity": 1, "prior": 0, "effective": 1, "list": price, "net": price, "total": total}

@@ -11,12 +11,13 @@ from demo.world.model import Customer
 
 STORY_NAME = "Northwind Robotics"
 _FIRST = (
-    "Acorn", "Beacon", "Cobalt", "Delta", "Ember", "Falcon", "Granite", "Harbor", "Indigo", "Juniper", "Keystone", "Lumen",
-    "Meadow", "Nimbus", "Orchard", "Pioneer", "Quarry", "Ridge", "Summit", "Tundra", "Umbra", "Vertex", "Willow", "Zephyr",
+    "Acorn", "Beacon", "Cobalt", "Delta", "Ember", "Falcon", "Granite", "Harbor", "Indigo", "Juniper", "Keystone",
+    "Lumen", "Meadow", "Nimbus", "Orchard", "Pioneer", "Quarry", "Ridge", "Summit", "Tundra", "Umbra", "Vertex",
+    "Willow", "Zephyr",
 )  # fmt: skip
 _SECOND = (
-    "Analytics", "Biotech", "Capital", "Dynamics", "Energy", "Foods", "Freight", "Health", "Labs", "Logistics", "Media",
-    "Motors", "Networks", "Optics", "Partners", "Retail", "Software", "Systems", "Textiles", "Travel",
+    "Analytics", "Biotech", "Capital", "Dynamics", "Energy", "Foods", "Freight", "Health", "Labs", "Logistics",
+    "Media", "Motors", "Networks", "Optics", "Partners", "Retail", "Software", "Systems", "Textiles", "Travel",
 )  # fmt: skip
 _FORM = {
     "US": "Inc",

@@ -19,7 +19,11 @@ from demo.world.ids import Ids
 from demo.world.invoices import Finaliser, invoice_object
 from demo.world.model import CreditPlan, Customer, Deal, Invoice, Line
 from demo.world.payouts import Payout, balance_reports, bank_lines, pay_out, plan_payouts
-from demo.world.planting import Planter, add_on
+from demo.world.planting import Planter
+from demo.world.plants_billing import plant_billing
+from demo.world.plants_cash import plant_cash, plant_payouts
+from demo.world.plants_erp import plant_erp
+from demo.world.plants_sales import add_on, plant_sales
 from demo.world.sales import plan_deal, story_deals
 from demo.world.subscriptions import Subscriber, canonical_item
 from demo.world.tax import invoice_document, tax_rate_objects
@@ -63,18 +67,18 @@ class _Company:
     def build(self) -> World:
         deals = story_deals(self.ids, self.people[0], self.span)
         deals += [plan_deal(self.ids, self.seed, c, self.span) for c in self.people[1:]]
-        never_subscribed = self.planter.sales(deals)
+        never_subscribed = plant_sales(self.planter, deals)
         coming = self._coming(deals)
         invoices, plans = self._drafts(deals)
-        invoices = self.planter.billing(self.biller, invoices, plans)
+        invoices = plant_billing(self.planter, invoices, plans)
         finaliser = self._bill(invoices, plans)
-        self.planter.cash(self.books, invoices)
+        plant_cash(self.planter, self.books, invoices)
         payouts = plan_payouts(self.books, self.span)
-        self.planter.payouts(payouts)
+        plant_payouts(self.planter, payouts)
         pay_out(self.books, payouts)
         balance_reports(self.books, payouts, self.span)
         self._naturals(deals, payouts)
-        erp_plants = self.planter.erp_plants(invoices)
+        erp_plants = plant_erp(self.planter, invoices)
         self._subscriptions(deals, invoices)
         self._customers(deals, invoices, finaliser)
         world = World(self.seed, len(self.people), self.months)

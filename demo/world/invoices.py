@@ -181,10 +181,10 @@ def _line_object(books: Books, catalogue: Catalogue, invoice: Invoice, line: Lin
 def _description(line: Line) -> str:
     name = PRODUCTS[line.code].name
     if line.kind == "proration" and line.amount < 0:
-        return f"Unused time on {line.quantity} × {name} after {line.start}"
+        return f"Unused time on {line.quantity} x {name} after {line.start}"
     if line.kind == "proration":
-        return f"Remaining time on {line.quantity} × {name} after {line.start}"
-    return f"{line.quantity} × {name}"
+        return f"Remaining time on {line.quantity} x {name} after {line.start}"
+    return f"{line.quantity} x {name}"
 
 
 def _line_parent(books: Books, invoice: Invoice, line: Line) -> dict[str, Any]:

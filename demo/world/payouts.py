@@ -126,7 +126,7 @@ def pay_out(books: Books, payouts: list[Payout]) -> None:
 
 def bank_lines(books: Books, payouts: list[Payout], span: Horizon) -> list[tuple[str, ...]]:
     """Rows of the bank file (columns `BANK_COLUMNS`): the payouts that have arrived by the horizon's end."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for payout in sorted(payouts, key=lambda p: (p.bank_day, p.entity)):
         if payout.bank_day > span.end:
             continue

@@ -224,10 +224,9 @@ def story_deals(ids: Ids, customer: Customer, span: Horizon) -> list[Deal]:
             _append(deal, upgrade, (PlanItem("PLAT-PRO-A", 1), PlanItem("SEAT-A", seats + 10)), "upgrade", upgrade)
         while deal.phases[-1].contract_end <= span.end:
             old = deal.phases[-1]
-            new_end = add_months(old.contract_end, 12)
-            deal.phases.append(
-                Phase(old.contract_end, new_end, old.items, "renewal", old.contract_end - timedelta(days=6), old.contract_end, new_end)
-            )  # fmt: skip
+            first = old.contract_end
+            end = add_months(first, 12)
+            deal.phases.append(Phase(first, end, old.items, "renewal", first - timedelta(days=6), first, end))
         _name_opportunities(ids, deal)
         deals.append(deal)
     return deals

@@ -39,7 +39,7 @@ class Rates:
 
     def rows(self) -> list[tuple[str, ...]]:
         """Rows of the rate file, columns `FX_COLUMNS`."""
-        rows = []
+        rows: list[tuple[str, ...]] = []
         for (entity, currency, day), rate in self._spot.items():
             row = (entity, currency, ENTITIES[entity].currency, day.isoformat())
             rows.append((*row, "spot", f"{rate:f}"))

@@ -43,7 +43,7 @@ def load_truth(directory: Path) -> dict[str, Any]:
 
 
 def load_erp_plants(directory: Path) -> list[dict[str, Any]]:
-    """The journals to be planted in the ERP, see `demo.world.planting.erp_plants` for their fields."""
+    """The journals to be planted in the ERP, fields as in `demo.world.plants_erp`."""
     return json.loads((Path(directory) / ERP_FILE).read_text(encoding="utf-8"))
 
 
