@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import json
 import os
@@ -12,6 +13,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from demo.erp.processes import identity
 from demo.simulators.faults import Fault, FaultError, demo_faults
 from demo.simulators.runtime import Secrets, serving, stripe_accounts, write_private
 from demo.simulators.tables import WorldError
@@ -35,15 +37,21 @@ def main(arguments: list[str] | None = None) -> int:
         keys = Secrets.kept(path, stripe_accounts(options.world))
         with serving(options.world, keys, faults=faults, now=options.now) as running:
             ports: dict[str, Any] = {name: int(url.rpartition(":")[2]) for name, url in running.urls.items()}
-            write_private(options.port_file, json.dumps({"pid": os.getpid(), "ports": ports, "urls": running.urls}))
-            try:
-                stop.wait()
-            finally:
-                options.port_file.unlink(missing_ok=True)
+            me = {"pid": os.getpid(), "identity": identity(os.getpid())}
+            write_private(options.port_file, json.dumps({**me, "ports": ports, "urls": running.urls}))
+            stop.wait()
+            _forget(options.port_file)
     except (WorldError, FaultError) as error:
         print(f"simulators: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _forget(port_file: Path) -> None:
+    """Remove the port file if it is still ours: a later start may have written its own by now."""
+    with contextlib.suppress(OSError, ValueError):
+        if json.loads(port_file.read_text(encoding="utf-8"))["pid"] == os.getpid():
+            port_file.unlink()
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:

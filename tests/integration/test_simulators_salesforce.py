@@ -129,7 +129,10 @@ def test_jwt_bearer_logs_in_with_the_right_key_only(with_jwt: Running, private_k
     other = _pem(rsa.generate_private_key(public_exponent=65537, key_size=2048))
     with pytest.raises(SalesforceAuthenticationFailed, match="invalid assertion"):
         Salesforce(username="robot@meridian.example", privatekey=other, session=session(with_jwt), **login)
-    with pytest.warns(UserWarning, match="authorize"), pytest.raises(SalesforceAuthenticationFailed, match="hasn't approved"):
+    with (
+        pytest.warns(UserWarning, match="authorize"),
+        pytest.raises(SalesforceAuthenticationFailed, match="hasn't approved"),
+    ):
         Salesforce(username="mallory@x.example", privatekey=_pem(private_key), session=session(with_jwt), **login)
 
 
