@@ -4,4 +4,4 @@
     'crm_account_id': ['$.metadata.salesforce_account_id', 'text'],
     'name': ['$.name', 'text'],
     'currency': ['$.currency', 'text'],
-}) }}
+}, keep_deleted=true) }}

@@ -16,7 +16,7 @@ with staged as (
         'tiers': ['$.tiers', 'json'],
         'price_product_code': ['$.metadata.product_code', 'text'],
         'list_unit_amount': ['$.metadata.list_unit_amount', 'text'],
-    }) }}
+    }, keep_deleted=true) }}
 ),
 
 products as (

@@ -4,4 +4,4 @@
     'name': ['$.name', 'text'],
     'product_code': ['$.metadata.product_code', 'text'],
     'product_family': ['$.metadata.product_family', 'text'],
-}) }}
+}, keep_deleted=true) }}

@@ -123,3 +123,5 @@ inner join phases
     on totals._source = phases._source
     and totals.subscription_id = phases.subscription_id
     and totals.phase_no = phases.phase_no
+-- An amendment that leaves a product as it was adds nothing for it.
+where totals.amount is null or totals.amount <> 0 or phases.amendment_kind in ('new', 'renewal')

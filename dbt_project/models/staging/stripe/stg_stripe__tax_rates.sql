@@ -7,4 +7,4 @@
     'country': ['$.country', 'text'],
     'state': ['$.state', 'text'],
     'percentage': ['$.percentage', 'text'],
-}) }}
+}, keep_deleted=true) }}
