@@ -1,0 +1,1 @@
+"""The month-end close: exceptions, gates, and the lock on a period."""

@@ -1,0 +1,1 @@
+"""The finance schema to the places where people outside read it."""

@@ -1,0 +1,102 @@
+"""Snapshots of the operational store under `state/`, as Parquet that SQL reads. Always all columns, also when empty.
+
+Each file is swapped in whole: a reader sees the old or the new snapshot. Money is BIGINT minor units, instants are
+naive UTC. Contents depend on the store alone, so the same store gives the same files.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from sqlalchemy import select
+
+from revenue_assets.store import periods
+from revenue_assets.store.engine import Store
+from revenue_assets.store.ledger import fsync_folder
+from revenue_assets.store.tables import exceptions, landing_batches, posting_batch_lines, posting_batches, publish_log
+
+_TEXT, _WHOLE, _INT, _FLAG, _DAY, _AT = pa.string(), pa.int64(), pa.int32(), pa.bool_(), pa.date32(), pa.timestamp("us")
+
+
+def _columns(**kinds: str) -> dict[pa.DataType, list[str]]:
+    types = {"text": _TEXT, "whole": _WHOLE, "int": _INT, "flag": _FLAG, "day": _DAY, "at": _AT}
+    return {types[kind]: names.split() for kind, names in kinds.items()}
+
+
+SCHEMAS: dict[str, pa.Schema] = {
+    name: pa.schema([(column, kind) for kind, columns in kinds.items() for column in columns])
+    for name, kinds in {
+        "posting_batches": _columns(
+            text="batch_key entity_id erp_company book period event_class currency_set functional_currency rule_hash status mode cut_id "
+            "erp_document_id erp_document_number last_error_class last_error document_json",
+            whole="member_count debit_fc credit_fc",
+            int="line_count attempts",
+            day="accounting_date",
+            at="created_at sent_at posted_at verified_at next_attempt_at",
+        ),
+        "posting_batch_lines": _columns(
+            text="batch_key account_role account_code currency functional_currency product_family dimensions",
+            whole="amount_tc debit_fc credit_fc member_count",
+            int="line_no",
+            flag="prior_period",
+        ),
+        "periods": _columns(
+            text="entity_id book period status changed_by reason snapshot_hash",
+            day="start_date end_date_exclusive",
+            at="changed_at closed_at",
+        ),
+        "exceptions": _columns(
+            text="exception_id origin recon_id category severity entity_id period currency owner_team assignee status source_reference "
+            "customer_id correlation_id source_event_id idempotency_key erp_document error_code error_message next_action resolution "
+            "resolution_note resolved_by",
+            whole="amount",
+            int="attempts reopened",
+            flag="blocks_close",
+            at="last_attempt_at first_seen_at opened_at last_seen_at cleared_at resolved_at",
+        ),
+        "landing_batches": _columns(
+            text="source object batch_id path sha256 control_totals run_id",
+            whole="row_count quarantined seq_from seq_to",
+            at="landed_at",
+        ),
+        "publish_log": _columns(
+            text="publish_id status run_id code_version rules_version content_hash table_rows table_hashes",
+            whole="seq",
+            day="as_of",
+            at="at",
+        ),
+    }.items()
+}  # fmt: skip
+
+
+def export_state(store: Store, folder: Path) -> dict[str, int]:
+    """Writes the six snapshots of the store into `folder`; returns file name -> rows."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = {
+        "posting_batches": (posting_batches, ("period", "seq")),
+        "posting_batch_lines": (posting_batch_lines, ("batch_key", "line_no")),
+        "exceptions": (exceptions, ("exception_id",)),
+        "landing_batches": (landing_batches, ("landed_at", "batch_id")),
+        "publish_log": (publish_log, ("seq",)),
+    }
+    counts = {"periods": _write(folder, "periods", periods.all_periods(store))}
+    with store.read() as connection:
+        for name, (table, order) in tables.items():
+            rows = connection.execute(select(table).order_by(*(table.c[c] for c in order))).mappings().all()
+            counts[name] = _write(folder, name, rows)
+    fsync_folder(folder)
+    return counts
+
+
+def _write(folder: Path, name: str, rows: Iterable[Mapping[str, Any]]) -> int:
+    schema = SCHEMAS[name]
+    table = pa.Table.from_pylist([{column: row[column] for column in schema.names} for row in rows], schema=schema)
+    beside = folder / f".{name}.parquet.{os.getpid()}"
+    pq.write_table(table, beside)
+    os.replace(beside, folder / f"{name}.parquet")
+    return table.num_rows
