@@ -55,3 +55,14 @@ from {{ ref(model) }} as facts
 left join {{ ref('event_verdicts') }} as verdicts on facts.event_key = verdicts.event_key
 where verdicts.blocked_class is null
 {%- endmacro %}
+
+{#- A reference without case, blanks and punctuation. -#}
+{% macro normalised(text) -%}regexp_replace(lower({{ text }}), '[^a-z0-9]', '', 'g'){%- endmacro %}
+
+{#- Order of facts: accounting order after any move out of a closed period. -#}
+{% macro fact_order(p='') -%}{{ p }}posting_date, {{ p }}accounting_date, {{ p }}time, {{ p }}sequence, {{ p }}event_id{%- endmacro %}
+
+{#- Cut-off of the build: nothing dated later exists. Without one, today (UTC). -#}
+{% macro as_of() -%}
+{%- if var('as_of') -%} date '{{ var('as_of') }}' {%- else -%} current_date {%- endif -%}
+{%- endmacro %}

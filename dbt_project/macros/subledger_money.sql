@@ -34,3 +34,12 @@ case {{ n }} when 0 then 1 when 1 then 10 when 2 then 100 when 3 then 1000 when 
 {% macro month_first(day) -%}cast(date_trunc('month', {{ day }}) as date){%- endmacro %}
 {% macro period_of(day) -%}{{ return(adapter.dispatch('period_of')(day)) }}{%- endmacro %}
 {% macro duckdb__period_of(day) -%}strftime({{ day }}, '%Y-%m'){%- endmacro %}
+
+{#- floor(total x part / whole), also for negative values; whole <> 0. Integer division truncates toward zero, so the
+    sign is handled here. -#}
+{% macro floor_share(total, part, whole) -%}
+cast(
+    (cast({{ total }} as hugeint) * ({{ part }})) // ({{ whole }})
+    - case when (cast({{ total }} as hugeint) * ({{ part }})) % ({{ whole }}) <> 0
+        and ((cast({{ total }} as hugeint) * ({{ part }})) < 0) <> (({{ whole }}) < 0) then 1 else 0 end as bigint)
+{%- endmacro %}

@@ -1,0 +1,43 @@
+{#- One leg of a journal entry, before foreign currency is settled. Debit positive.
+
+    amount_fc: what the leg opens in functional currency, or, with `is_release`, the value to fall back on when the open
+    item `pool` carries nothing. A leg in functional currency ignores both. Legs of one entry need not balance across
+    currencies: the difference passes through currency_exchange and fx_gain / fx_loss (journal_legs). -#}
+{% macro leg(relation, role, amount_tc, amount_fc='null', is_release='false', pool='null', leg_no='1', entry_id=none,
+    event_type="event_type", posting_date='posting_date', service_period=none, document_type='document_type',
+    document_id='document_id', line_id='null', currency='currency', product_family="'default'", customer_id='null',
+    jurisdiction='null', tax_code='null', entity_id='entity_id', is_prior_period='is_prior_period',
+    functional_currency='functional_currency', where='true') -%}
+select
+    {{ entry_id or 'event_key' }} as entry_id,
+    event_key,
+    {{ event_type }} as event_type,
+    {{ entity_id }} as entity_id,
+    {{ posting_date }} as posting_date,
+    {{ service_period or period_of('accounting_date') }} as service_period,
+    {{ is_prior_period }} as is_prior_period,
+    {{ document_type }} as document_type,
+    {{ document_id }} as document_id,
+    {{ line_id }} as line_id,
+    cast({{ leg_no }} as integer) as leg_no,
+    {{ role }} as account_role,
+    {{ currency }} as currency,
+    {{ functional_currency }} as functional_currency,
+    cast({{ amount_tc }} as bigint) as amount_tc,
+    cast({{ amount_fc }} as bigint) as amount_fc,
+    {{ is_release }} as is_release,
+    {{ pool }} as pool,
+    {{ product_family }} as product_family,
+    {{ customer_id }} as customer_id,
+    {{ jurisdiction }} as jurisdiction,
+    {{ tax_code }} as tax_code,
+    correlation_id
+from {{ relation }}
+where cast({{ amount_tc }} as bigint) <> 0 and {{ where }}
+{%- endmacro %}
+
+{#- Functional value of a document amount at the document's rate; the amount itself in functional currency. -#}
+{% macro at_rate(amount, p='') -%}
+case when {{ p }}currency = {{ p }}functional_currency then {{ amount }}
+    else {{ half_up('cast(' ~ amount ~ ' as hugeint) * ' ~ p ~ 'rate_num', p ~ 'rate_den') }} end
+{%- endmacro %}

@@ -1,0 +1,209 @@
+-- One row per event that changes a document after it was opened, for documents that need more than one plain payment:
+-- apply, credit, credit_void, void, write_off, reduce (refund, lost dispute), restore (failed refund), tax_change.
+-- doc_no numbers such documents; step is the order of facts within one.
+with documents as (
+    select entity_id, document_type, document_id, posting_date, gross_amount, receivable, currency, functional_currency
+    from {{ ref('documents') }}
+),
+
+credits as (
+    {{ posted('can_credit_notes') }}
+),
+
+refunds as (
+    {{ posted('can_refunds') }}
+),
+
+disputes as (
+    {{ posted('can_dispute_events') }}
+),
+
+-- Refunds and disputes as reductions of what their payment paid for.
+payment_reductions as (
+    select
+        event_key, entity_id, accounting_date, time, sequence, event_id, posting_date,
+        payment_id, amount, 'refund' as purpose, refund_id as reduction_id
+    from refunds
+    where credit_note_id is null
+    union all
+    select
+        disputes.event_key, disputes.entity_id, disputes.accounting_date, disputes.time, disputes.sequence, disputes.event_id,
+        disputes.posting_date, cases.payment_id,
+        case when cases.dispute_policy = 'proportional_contra' then disputes.amount else cases.withdrawn - cases.reinstated end as amount,
+        'dispute' as purpose, disputes.dispute_id as reduction_id
+    from disputes
+    inner join {{ ref('dispute_cases') }} as cases
+        on disputes.entity_id = cases.entity_id and disputes.dispute_id = cases.dispute_id
+    where (cases.dispute_policy = 'proportional_contra' and disputes.event_type = 'dispute.funds_withdrawn')
+        or (cases.dispute_policy = 'park_in_receivable' and disputes.event_type = 'dispute.closed'
+            and disputes.outcome = 'lost' and cases.withdrawn > cases.reinstated)
+),
+
+-- What a payment paid for: the invoices it was applied to, or the direct sale; each counts with its gross.
+paid_documents as (
+    select distinct applications.entity_id, applications.payment_id, applications.invoice_entity_id as document_entity_id,
+        'invoice' as document_type, applications.invoice_id as document_id
+    from {{ ref('cash_applications') }} as applications
+    where applications.is_invoice_known
+    union
+    select entity_id, document_id as payment_id, entity_id as document_entity_id, 'payment' as document_type, document_id
+    from documents
+    where document_type = 'payment'
+),
+
+stated_allocations as (
+    select event_key, invoice_id, line_id, cast(sum(amount) as bigint) as amount
+    from {{ ref('can_refund_allocations') }}
+    group by 1, 2, 3
+),
+
+weighted as (
+    select
+        reductions.*,
+        paid.document_entity_id,
+        paid.document_type,
+        paid.document_id,
+        documents.gross_amount,
+        sum(documents.gross_amount) over (partition by reductions.event_key) as whole,
+        row_number() over (partition by reductions.event_key order by paid.document_type, paid.document_id) as part_no,
+        count(*) over (partition by reductions.event_key) as part_count
+    from payment_reductions as reductions
+    inner join paid_documents as paid
+        on reductions.entity_id = paid.entity_id and reductions.payment_id = paid.payment_id
+    inner join documents
+        on paid.document_entity_id = documents.entity_id
+        and paid.document_type = documents.document_type
+        and paid.document_id = documents.document_id
+    where reductions.event_key not in (select event_key from stated_allocations)
+),
+
+floored as (
+    select
+        *,
+        case when part_count = 1 or whole = 0 then case when part_no = 1 then amount else 0 end
+            else {{ floor_share("amount", "gross_amount", "whole") }} end as floor_amount
+    from weighted
+),
+
+apportioned as (
+    select
+        *,
+        floor_amount + case
+            when row_number() over (
+                partition by event_key
+                order by case when whole = 0 or part_count = 1 then 0
+                    else cast(amount as hugeint) * gross_amount - cast(floor_amount as hugeint) * whole end desc, part_no
+            ) <= amount - sum(floor_amount) over (partition by event_key) then 1 else 0 end as document_amount
+    from floored
+),
+
+events as (
+    select
+        applications.invoice_entity_id as entity_id, 'invoice' as document_type, applications.invoice_id as document_id,
+        'apply' as kind, applications.event_key, applications.posting_date, applications.accounting_date, applications.time,
+        applications.sequence, applications.event_id, applications.amount, applications.application_no as part_no,
+        cast(null as varchar) as purpose, applications.payment_id as reference_id
+    from {{ ref('cash_applications') }} as applications
+    where applications.is_invoice_known
+    union all
+    select
+        entity_id, 'invoice', invoice_id, 'credit', event_key, posting_date, accounting_date, time, sequence, event_id,
+        net_amount, 0, timing, credit_note_id
+    from credits
+    union all
+    select
+        voids.entity_id, 'invoice', credits.invoice_id, 'credit_void', voids.event_key, voids.posting_date, voids.accounting_date,
+        voids.time, voids.sequence, voids.event_id, 0, 0, credits.timing, voids.credit_note_id
+    from ({{ posted('can_credit_note_voids') }}) as voids
+    inner join credits on voids.entity_id = credits.entity_id and voids.credit_note_id = credits.credit_note_id
+    union all
+    select
+        entity_id, 'invoice', invoice_id, case event_type when 'invoice.voided' then 'void' else 'write_off' end,
+        event_key, posting_date, accounting_date, time, sequence, event_id, 0, 0, null, invoice_id
+    from ({{ posted('can_invoice_ends') }}) as ends
+    union all
+    select
+        document_entity_id, document_type, document_id, 'reduce', event_key, posting_date, accounting_date, time, sequence,
+        event_id, document_amount, part_no, purpose, reduction_id
+    from apportioned
+    union all
+    select
+        reductions.entity_id, 'invoice', allocations.invoice_id, 'reduce', reductions.event_key, reductions.posting_date,
+        reductions.accounting_date, reductions.time, reductions.sequence, reductions.event_id, sum(allocations.amount), 0,
+        reductions.purpose, reductions.reduction_id
+    from payment_reductions as reductions
+    inner join stated_allocations as allocations on reductions.event_key = allocations.event_key
+    group by all
+    union all
+    select
+        coalesce(apportioned.document_entity_id, failures.entity_id), coalesce(apportioned.document_type, 'invoice'),
+        coalesce(apportioned.document_id, allocated.invoice_id), 'restore', failures.event_key, failures.posting_date,
+        failures.accounting_date, failures.time, failures.sequence, failures.event_id, 0, 0, 'refund', failures.refund_id
+    from ({{ posted('can_refund_failures') }}) as failures
+    inner join refunds on failures.entity_id = refunds.entity_id and failures.refund_id = refunds.refund_id
+    left join apportioned on refunds.event_key = apportioned.event_key
+    left join (select distinct event_key, invoice_id from stated_allocations) as allocated on refunds.event_key = allocated.event_key
+    where refunds.credit_note_id is null and coalesce(apportioned.document_id, allocated.invoice_id) is not null
+    union all
+    select
+        entity_id, 'invoice', document_id, 'tax_change', event_key, posting_date, accounting_date, time, sequence, event_id,
+        cast(sum(new_amount - old_amount) as bigint), 0, null, document_id
+    from ({{ posted('can_tax_recalculations') }}) as recalculated
+    where document_type = 'invoice'
+    group by all
+),
+
+known as (
+    select
+        events.* exclude (posting_date),
+        greatest(events.posting_date, documents.posting_date) as posting_date,
+        documents.receivable,
+        documents.currency,
+        policies.payment_tolerance
+    from events
+    inner join documents
+        on events.entity_id = documents.entity_id
+        and events.document_type = documents.document_type
+        and events.document_id = documents.document_id
+    inner join {{ ref('line_policies') }} as policies
+        on events.entity_id = policies.entity_id
+        and policies.product_family = 'default'
+        and documents.currency = policies.currency
+),
+
+-- A document whose only events are payments that fit its receivable needs no state; the rest is numbered.
+active as (
+    select
+        entity_id, document_type, document_id,
+        row_number() over (order by entity_id, document_type, document_id) as doc_no
+    from (
+        select entity_id, document_type, document_id
+        from known
+        group by entity_id, document_type, document_id
+        having count(*) filter (where kind <> 'apply') > 0
+            or sum(amount) > greatest(max(receivable), 0)
+            or min(amount) < 0
+            or max(payment_tolerance) > 0
+    ) as needing
+)
+
+select
+    cast(active.doc_no as integer) as doc_no,
+    cast(row_number() over (
+        partition by active.doc_no order by {{ fact_order('known.') }}, known.part_no
+    ) as integer) as step,
+    known.entity_id,
+    known.document_type,
+    known.document_id,
+    known.kind,
+    known.purpose,
+    known.reference_id,
+    known.event_key,
+    known.posting_date,
+    cast(known.amount as bigint) as amount,
+    known.payment_tolerance
+from known
+inner join active
+    on known.entity_id = active.entity_id
+    and known.document_type = active.document_type
+    and known.document_id = active.document_id
