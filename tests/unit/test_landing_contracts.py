@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from test_landing_writer import NOW, Feed, MemoryCursors, land
 
 from revenue_assets.landing import read
 from revenue_assets.landing.contracts import ContractResult, check_contract
@@ -17,9 +17,6 @@ from revenue_assets.landing.files import SCHEMA
 from revenue_assets.landing.writer import LandingWriter
 from revenue_assets.sources.base import Page, Record
 from revenue_assets.sources.catalogue import DESCRIPTIONS, source_class
-
-sys.path.insert(0, str(Path(__file__).parent))
-from test_landing_writer import NOW, Feed, MemoryCursors, land
 
 
 class Charges(Feed):

@@ -21,8 +21,9 @@ from revenue_assets.sources.stripe.client import StripeReader
 REPORT = "balance.summary.1"
 MONTHS_AGAIN = 2  # the youngest finished months are asked for again: the vendor may still complete them
 MONTHS_MAX = 600
-POLLS_MAX = 60
-POLL_SECONDS = 1.0
+POLL_SECONDS_MIN = 0.25
+POLL_SECONDS_MAX = 10.0
+WAIT_SECONDS_MAX = 600.0
 _CATEGORIES = ("starting_balance", "ending_balance")
 
 
@@ -39,20 +40,17 @@ def balance_report_pages(
     if through is not None:
         known = [month for month in months if f"{month:%Y-%m}" <= through]
         months = months[max(0, len(known) - MONTHS_AGAIN) :]
-    for month in months:
-        records, rejected = _month(reader, month, max(month, first), sleep)
+    # All reports are ordered first: the vendor makes them side by side while we wait for the first.
+    ordered = [(month, _order(reader, month, max(month, first))) for month in months]
+    for month, run in ordered:
+        records, rejected = _records(f"{month:%Y-%m}", _fetch(reader, month, run, sleep))
         yield Page("balance_report", records, {}, rejected=rejected)
     yield Page("balance_report", [], {"through": f"{months[-1]:%Y-%m}" if months else through})
 
 
 def _finished_months(first: dt.datetime, until: dt.datetime, zone: ZoneInfo) -> list[dt.datetime]:
-    """Starts of the months that are over at `until`, from the first one of which the account has data.
-
-    Data that begin in a month's last hours come from a difference of time zones, not from business of that month.
-    """
+    """Starts of the months that are over at `until`, from the first one of which the account has data."""
     month = dt.datetime(first.year, first.month, 1, tzinfo=zone)
-    if _next(month) - first < dt.timedelta(days=2):
-        month = _next(month)
     found: list[dt.datetime] = []
     while _next(month) <= until and len(found) < MONTHS_MAX:
         found.append(month)
@@ -64,27 +62,30 @@ def _next(month: dt.datetime) -> dt.datetime:
     return month.replace(year=month.year + month.month // 12, month=month.month % 12 + 1)
 
 
-def _month(
-    reader: StripeReader, month: dt.datetime, start: dt.datetime, sleep: Callable[[float], None]
-) -> tuple[list[Record], list[Rejected]]:
-    """The report of one month; `start` is later than its first instant only for the account's very first month."""
+def _order(reader: StripeReader, month: dt.datetime, start: dt.datetime) -> dict[str, Any]:
+    """Orders the report of one month; `start` is later than its first instant only for the account's first month."""
     parameters = {
         "interval_start": int(start.timestamp()),
         "interval_end": int(_next(month).timestamp()),
         "timezone": str(month.tzinfo),
     }
-    run = _json(reader, "post", "/v1/reporting/report_runs", {"report_type": REPORT, "parameters": parameters})
-    for _ in range(POLLS_MAX):
-        if run["status"] != "pending":
-            break
-        sleep(POLL_SECONDS)
+    return _json(reader, "post", "/v1/reporting/report_runs", {"report_type": REPORT, "parameters": parameters})
+
+
+def _fetch(reader: StripeReader, month: dt.datetime, run: dict[str, Any], sleep: Callable[[float], None]) -> str:
+    """The report's file as text, when it is made. Raises SourceUnavailable if that takes too long."""
+    waited, pause = 0.0, POLL_SECONDS_MIN
+    while run["status"] == "pending":
+        if waited > WAIT_SECONDS_MAX:
+            raise SourceUnavailable(f"balance report of {month:%Y-%m} is not made after {WAIT_SECONDS_MAX:.0f} s", 600)
         run = _json(reader, "get", f"/v1/reporting/report_runs/{run['id']}")
-    if run["status"] == "pending":
-        raise SourceUnavailable(f"balance report of {month:%Y-%m} is still pending after {POLLS_MAX} looks", 300)
+        if run["status"] == "pending":
+            sleep(pause)
+            waited, pause = waited + pause, min(pause * 2, POLL_SECONDS_MAX)
     url = (run.get("result") or {}).get("url")
     if run["status"] != "succeeded" or not url:
         raise SourceError(f"balance report of {month:%Y-%m} ended as {run['status']!r}")
-    return _records(f"{month:%Y-%m}", reader.file(str(url)))
+    return reader.file(str(url))
 
 
 def _records(period: str, text: str) -> tuple[list[Record], list[Rejected]]:

@@ -7,19 +7,16 @@ import datetime as dt
 import hashlib
 import json
 import os
-import sys
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sources_support import Lander
 
 from revenue_assets.sources.base import Page, Source, SourceError
 from revenue_assets.sources.cloudevents import CloudEventsSource
 from revenue_assets.sources.treasury import COLUMNS, TreasurySource
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
-from sources_support import Lander
 
 NOW = dt.datetime(2026, 11, 1, 3, tzinfo=dt.UTC)
 HEADER = ",".join(COLUMNS["bank_line"])
