@@ -71,7 +71,7 @@ class Services:
 
 
 @contextlib.contextmanager
-def running(home: Path, progress: Callable[[str], None] = lambda _: None) -> Iterator[Services]:
+def running(home: Path, progress: Callable[[str], None] = print) -> Iterator[Services]:
     """Vendors and ERP of this home, up and answering, with their variables in `os.environ` until the block ends.
 
     Raises ServicesError if they already run for this home, if there is no world yet, or if one does not start.

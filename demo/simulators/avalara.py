@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlencode
 from uuid import uuid4
 
+from demo.simulators.avalara_answers import Refused, fault_response, shape_of
 from demo.simulators.avalara_filter import FilterError, parse, value_of
 from demo.simulators.faults import Fault, Weather
 from demo.simulators.server import Request, Response, dumps
@@ -28,8 +29,6 @@ from demo.simulators.tables import Instance, Record
 TOP_MAX = 1000
 DEFAULT_REACH = timedelta(days=30)
 _DATE_FIELDS = ("date", "taxDate", "paymentDate", "modifiedDate", "exchangeRateEffectiveDate")
-_INCLUDES = ("lines", "details", "summary", "addresses", "summaryonly", "linesonly", "taxdetailsbytaxtype")
-_NESTED = ("lines", "summary", "addresses", "taxDetailsByTaxType", "locationTypes", "parameters", "messages")
 _QUERY = {"$filter", "$include", "$top", "$skip", "$orderby", "pagekey", "datasourceid"}
 _ESCAPES = {"_-ava2f-_": "/", "_-ava2b-_": "+", "_-ava3f-_": "?", "_-ava25-_": "%", "_-ava23-_": "#"}
 
@@ -40,44 +39,6 @@ class TaxLogin:
 
     account: str
     license_key: str
-
-
-class Refused(Exception):
-    """A request answered with the vendor's error object."""
-
-    def __init__(
-        self,
-        status: int,
-        code: str,
-        number: int,
-        message: str,
-        *,
-        description: str | None = None,
-        target: str = "HttpRequest",
-        fault: str = "Client",
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self._body = {
-            "code": code,
-            "message": message,
-            "target": target,
-            "details": [
-                {
-                    "code": code,
-                    "number": number,
-                    "message": message,
-                    "description": description or message,
-                    "faultCode": fault,
-                    "helpLink": f"http://developer.avalara.com/avatax/errors/{code}",
-                    "severity": "Error",
-                }
-            ],
-        }
-
-    def response(self) -> Response:
-        """The vendor's JSON body with its status."""
-        return Response(self.status, dumps({"error": self._body}))
 
 
 @dataclass
@@ -125,9 +86,9 @@ class AvalaraApp:
                 )
             fault = self.weather.next_fault(request.path)
             if fault is not None and isinstance(fault.status, int):
-                return _fault(fault)
+                return fault_response(fault)
             if self.weather.limit is not None and not self.weather.limit.admits("account"):
-                return _fault(Fault(429, retry_after="1"))
+                return fault_response(Fault(429, retry_after="1"))
             response = self._route(request)
         except Refused as refused:
             response = refused.response()
@@ -190,7 +151,7 @@ class AvalaraApp:
                 return self._fetch(request, rows, kinds)
             case ["companies", company, "transactions"]:
                 rows = self._company(company).rows
-                return self._fetch(request, rows, self._kinds, shape=_shape(request), dated=True)
+                return self._fetch(request, rows, self._kinds, shape=shape_of(request), dated=True)
             case ["companies", company, "transactions", code]:
                 return self._one(request, company, code, None)
             case ["companies", company, "transactions", code, "types", kind]:
@@ -218,7 +179,7 @@ class AvalaraApp:
         if not rows:
             raise Refused(404, "EntityNotFoundError", 4, f"Transaction with ID '{wanted}' not found.")
         newest = max(rows, key=lambda row: row.get("version") or 0)
-        return Response(200, dumps(_shape(request)(newest)))
+        return Response(200, dumps(shape_of(request)(newest)))
 
     def _fetch(
         self,
@@ -285,31 +246,6 @@ def _company(company: _Company) -> Record:
     return {"id": company.id, "companyCode": company.code, "name": company.code, "isActive": True}
 
 
-def _shape(request: Request) -> Callable[[Record], Record]:
-    """What `$include` asks to see of a transaction; without it the nested parts stay out."""
-    asked = next((value for name, value in request.query if name.lower() == "$include"), "")
-    wanted = {item.strip().lower() for item in asked.split(",") if item.strip()}
-    if extra := wanted - set(_INCLUDES):
-        message = f"'{sorted(extra)[0]}' is not a valid $include value."
-        raise Refused(400, "InvalidQueryParameter", 0, message)
-    details = bool(wanted & {"details", "summary"}) and "linesonly" not in wanted
-    lines = (details or bool(wanted & {"lines", "linesonly"})) and "summaryonly" not in wanted
-    summary = bool(wanted & {"summary", "summaryonly"})
-
-    def shape(record: Record) -> Record:
-        shown = {name: value for name, value in record.items() if name not in _NESTED}
-        if lines:
-            rows = record.get("lines") or []
-            shown["lines"] = rows if details else [{**row, "details": None} for row in rows]
-        if summary:
-            shown["summary"] = record.get("summary") or []
-        if "addresses" in wanted:
-            shown["addresses"] = record.get("addresses") or []
-        return shown
-
-    return shape
-
-
 def _ordered(text: str | None, rows: list[Record], kinds: dict[str, str]) -> list[Record]:
     names = {name.lower(): name for name in kinds}
     for part in reversed([item.split() for item in (text or "").split(",") if item.strip()]):
@@ -337,19 +273,6 @@ def _number(text: str, name: str, low: int, high: int) -> int:
 def _no_route(request: Request) -> Refused:
     message = f"No HTTP resource was found that matches the request URI '{request.path}'."
     return Refused(404, "EntityNotFoundError", 4, message)
-
-
-def _fault(fault: Fault) -> Response:
-    if fault.status == 429:
-        refused = Refused(429, "RateLimitExceeded", 0, "Too many requests; retry later.")
-    else:
-        refused = Refused(
-            int(fault.status), "ServerError", 1, "The server is busy.", target="AvaTaxApiServer", fault="Server"
-        )
-    response = refused.response()
-    if fault.retry_after is not None:
-        response.headers["Retry-After"] = fault.retry_after
-    return response
 
 
 def _broken_page(kind: str, request: Request, response: Response) -> Response:

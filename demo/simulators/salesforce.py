@@ -7,49 +7,27 @@ and retrieve, `/limits`, and the API usage header. Sessions end; the daily reque
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
-import hmac
 import itertools
 import json
 import re
-import secrets
 import threading
-import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
-import jwt
-
 from demo.simulators.faults import Fault, Weather
+from demo.simulators.salesforce_login import CrmLogin, TokenDesk
 from demo.simulators.salesforce_schema import SObject, org
 from demo.simulators.server import Request, Response, dumps
 from demo.simulators.soql import SoqlError, parse
 from demo.simulators.tables import Instance, Record
 
-ORG_ID = "00DHu000000DEMO1"
-USER_ID = "005Hu00000ROBOT1AAA"
 PAGE_MAX = 2000
 PAGE_MIN = 200
 LOCATORS_KEPT = 500
 VERSION_MAX = 67
 VERSION_MIN = 31
-AUDIENCES = ("https://login.salesforce.com", "https://test.salesforce.com")
-JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-#: The vendor wants assertions to be short-lived; five minutes is what its documentation states.
-JWT_LIFE_SECONDS_MAX = 300
-
-
-@dataclass(frozen=True)
-class CrmLogin:
-    """The connected app: consumer key and secret, and for JWT the certificate's public key and the user."""
-
-    client_id: str
-    client_secret: str
-    jwt_public_key: str | None = None
-    jwt_username: str | None = None
 
 
 class Refused(Exception):
@@ -90,19 +68,26 @@ class SalesforceApp:
     ) -> None:
         self.weather = weather
         self.daily_requests = daily_requests
-        self.session_seconds = session_seconds
         self.used = 0
-        self._login = login
+        self._desk = TokenDesk(login, session_seconds)
         self._objects = org(instance)
-        self._sessions: dict[str, float] = {}
         self._locators: OrderedDict[str, _Locator] = OrderedDict()
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
 
+    @property
+    def session_seconds(self) -> float:
+        """How long a session given out from now on lives."""
+        return self._desk.session_seconds
+
+    @session_seconds.setter
+    def session_seconds(self, seconds: float) -> None:
+        self._desk.session_seconds = seconds
+
     def handle(self, request: Request) -> Response:
         """Answer one call; errors become the vendor's arrays, OAuth errors its objects."""
         if request.path == "/services/oauth2/token":
-            return self._token(request)
+            return self._desk.answer(request)
         fault = None
         try:
             if request.path.rstrip("/") == "/services/data" and request.method == "GET":
@@ -127,73 +112,9 @@ class SalesforceApp:
         """The vendor's 500."""
         return Refused(500, "UNKNOWN_EXCEPTION", "An unexpected error occurred.").response()
 
-    # -- sessions
-
-    def _token(self, request: Request) -> Response:
-        if request.method != "POST":
-            return _oauth_error("invalid_request", "must use HTTP POST")
-        form = dict(request.form)
-        grant = form.get("grant_type")
-        if grant == "client_credentials":
-            refusal = self._check_client(request, form)
-        elif grant == JWT_GRANT and self._login.jwt_public_key:
-            refusal = self._check_assertion(form.get("assertion", ""))
-        else:
-            return _oauth_error("unsupported_grant_type", "grant type not supported")
-        if refusal is not None:
-            return refusal
-        token = f"{ORG_ID}!{secrets.token_urlsafe(64)}"
-        issued = str(int(time.time() * 1000))
-        identity = f"{AUDIENCES[0]}/id/{ORG_ID}/{USER_ID}"
-        signature = hmac.new(self._login.client_secret.encode(), (identity + issued).encode(), hashlib.sha256)
-        with self._lock:
-            self._sessions[token] = time.monotonic() + self.session_seconds
-        body = {"access_token": token, "signature": base64.b64encode(signature.digest()).decode(), "scope": "api"}
-        body |= {"instance_url": request.base_url, "id": identity, "token_type": "Bearer", "issued_at": issued}
-        return Response(200, dumps(body))
-
-    def _check_client(self, request: Request, form: dict[str, str]) -> Response | None:
-        client, secret = form.get("client_id", ""), form.get("client_secret", "")
-        scheme, _, value = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "basic":
-            try:
-                client, _, secret = base64.b64decode(value, validate=True).decode().partition(":")
-            except (binascii.Error, UnicodeDecodeError):
-                return _oauth_error("invalid_request", "malformed basic authorization header")
-        if client != self._login.client_id:
-            return _oauth_error("invalid_client_id", "client identifier invalid")
-        if not hmac.compare_digest(secret.encode(), self._login.client_secret.encode()):
-            return _oauth_error("invalid_client", "invalid client credentials")
-        return None
-
-    def _check_assertion(self, assertion: str) -> Response | None:
-        audiences = list(AUDIENCES)
-        try:
-            claims = jwt.decode(
-                assertion,
-                self._login.jwt_public_key or "",
-                algorithms=["RS256"],
-                audience=audiences,
-                options={"require": ["exp", "iss", "sub", "aud"]},
-            )
-        except jwt.ExpiredSignatureError:
-            return _oauth_error("invalid_grant", "expired authorization code")
-        except jwt.InvalidAudienceError:
-            return _oauth_error("invalid_grant", "audience is invalid")
-        except jwt.PyJWTError:
-            return _oauth_error("invalid_grant", "invalid assertion")
-        if claims["iss"] != self._login.client_id:
-            return _oauth_error("invalid_client_id", "client identifier invalid")
-        if claims["sub"] != self._login.jwt_username:
-            return _oauth_error("invalid_grant", "user hasn't approved this consumer")
-        if int(claims["exp"]) - time.time() > JWT_LIFE_SECONDS_MAX:
-            return _oauth_error("invalid_grant", "invalid assertion")
-        return None
-
     def _authenticate(self, request: Request) -> None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        ends = self._sessions.get(token.strip()) if scheme.lower() in ("bearer", "oauth") else None
-        if ends is None or ends <= time.monotonic():
+        if scheme.lower() not in ("bearer", "oauth") or not self._desk.knows(token.strip()):
             raise Refused(401, "INVALID_SESSION_ID", "Session expired or invalid")
 
     def _count(self, request: Request) -> None:
@@ -342,14 +263,12 @@ def _fault(fault: Fault) -> Response:
 def _broken_page(kind: str, request: Request, response: Response) -> Response:
     """A query answer gone wrong: no rows although more follow, or a next URL that leads to this very page."""
     body = json.loads(response.body)
-    if body.get("done") is False:
-        body |= {"records": []} if kind == "empty_page" else {"nextRecordsUrl": request.target}
+    if body.get("done") is False and kind == "empty_page":
+        body["records"] = []
+    elif body.get("done") is False:
+        body["nextRecordsUrl"] = request.target
     return Response(200, dumps(body))
 
 
 def _not_found() -> Refused:
     return Refused(404, "NOT_FOUND", "The requested resource does not exist")
-
-
-def _oauth_error(code: str, words: str) -> Response:
-    return Response(400, dumps({"error": code, "error_description": words}))

@@ -7,7 +7,9 @@ bind anything else, since the demo's keys guard demo data and no more.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import threading
 import traceback
 from collections.abc import Callable
@@ -124,8 +126,8 @@ class _Handler(BaseHTTPRequestHandler):
         if close:
             self.send_header("Connection", "close")
             self.close_connection = True
-        head = b"".join(self._headers_buffer) + b"\r\n"  # type: ignore[attr-defined]
-        self._headers_buffer = []
+        head = b"".join(self._headers_buffer) + b"\r\n"  # type: ignore[has-type]
+        self._headers_buffer: list[bytes] = []
         self.wfile.write(head if self.command == "HEAD" else head + payload)
 
     def log_message(self, format: str, *args: Any) -> None:  # the base class's own notes (bad requests)
@@ -144,7 +146,7 @@ class LoopbackServer(ThreadingHTTPServer):
         self.log = log
         super().__init__((LOOPBACK, port), _Handler)
         self.base_url = f"http://{LOOPBACK}:{self.server_port}"
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.1,), name=f"sim-{app.name}", daemon=True)
+        self._thread = threading.Thread(target=self.serve_forever, name=f"sim-{app.name}", daemon=True)
 
     def start(self) -> None:
         """Begin to serve; returns at once. The port is already bound, so clients may connect."""
@@ -152,7 +154,11 @@ class LoopbackServer(ThreadingHTTPServer):
 
     def stop(self) -> None:
         """Stop accepting and free the port; open keep-alive connections die with their daemon threads."""
-        self.shutdown()
+        ending = threading.Thread(target=self.shutdown, daemon=True)
+        ending.start()
+        with contextlib.suppress(OSError):  # wakes the loop, which would else look up only twice a second
+            socket.create_connection((LOOPBACK, self.server_port), timeout=1).close()
+        ending.join()
         self.server_close()
         self._thread.join(timeout=5)
 

@@ -13,10 +13,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
 from typing import Any
 
 from demo.simulators.salesforce_schema import SObject
+from demo.simulators.soql_values import (
+    NUMBER_TYPES,
+    TEXT_TYPES,
+    SoqlError,
+    Test,
+    comparable,
+    compare,
+    like_pattern,
+    unquote,
+)
 from demo.simulators.tables import Record
 
 OFFSET_MAX = 2000
@@ -30,20 +39,7 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _ORDERED = {"<", "<=", ">", ">="}
-_TEXT_TYPES = {"string", "id", "reference"}
-_NUMBER_TYPES = {"double", "currency", "percent", "int"}
 _CLAUSES = {"where", "order", "limit", "offset", "group", "having", "with", "for", "using"}
-
-Test = Callable[[Record], bool]
-
-
-class SoqlError(Exception):
-    """A query the vendor refuses: its error code and message."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
 
 
 @dataclass
@@ -65,10 +61,14 @@ class Query:
             kind = self.sobject.fields[name]
             nulls = [row for row in rows if row.get(name) is None]
             others = [row for row in rows if row.get(name) is not None]
-            others.sort(key=lambda row, n=name, k=kind: _comparable(row[n], k), reverse=descending)
+            others.sort(key=_sort_key(name, kind), reverse=descending)
             rows = nulls + others if nulls_first else others + nulls
         stop = None if self.limit is None else self.offset + self.limit
         return rows[self.offset : stop]
+
+
+def _sort_key(name: str, kind: str) -> Callable[[Record], Any]:
+    return lambda row: comparable(row[name], kind)
 
 
 @dataclass(frozen=True)
@@ -249,13 +249,13 @@ class _Parser:
             while self._accept(","):
                 values.append(self._literal(sobject, name))
             self._expect(")")
-            return lambda row: (_comparable(row.get(name), kind) in values) is not negated
+            return lambda row: (comparable(row.get(name), kind) in values) is not negated
         if negated:
             raise self._unexpected()
         if self._accept("like"):
-            if kind not in _TEXT_TYPES or self._peek().kind != "string":
+            if kind not in TEXT_TYPES or self._peek().kind != "string":
                 raise SoqlError("INVALID_FIELD", f"invalid operator on {kind} field '{name}': LIKE")
-            pattern = _like(_unquote(self._take().text))
+            pattern = like_pattern(unquote(self._take().text))
             return lambda row: row.get(name) is not None and bool(pattern.fullmatch(str(row[name]).lower()))
         operator = self._take()
         if operator.kind != "sign" or operator.text not in _ORDERED | {"=", "!=", "<>"}:
@@ -263,7 +263,7 @@ class _Parser:
             raise self._unexpected()
         if operator.text in _ORDERED and kind == "boolean":
             raise SoqlError("INVALID_FIELD", f"invalid operator on boolean field '{name}': {operator.text}")
-        return _compare(name, kind, operator.text, self._literal(sobject, name))
+        return compare(name, kind, operator.text, self._literal(sobject, name))
 
     def _literal(self, sobject: SObject, name: str) -> Any:
         kind = sobject.fields[name]
@@ -272,7 +272,7 @@ class _Parser:
         if token.kind == "name" and word == "null":
             return None
         wanted = {"date": "day", "datetime": "moment", "boolean": "name"}.get(kind)
-        wanted = wanted or ("number" if kind in _NUMBER_TYPES else "string")
+        wanted = wanted or ("number" if kind in NUMBER_TYPES else "string")
         if token.kind != wanted or (kind == "boolean" and word not in ("true", "false")):
             if token.kind not in ("string", "moment", "day", "number", "name"):
                 self._next -= token.kind != "end"
@@ -281,8 +281,8 @@ class _Parser:
             message = f"value of filter criterion for field '{name}' must be of type {kind} and {quotes}"
             raise SoqlError("INVALID_FIELD", _place(self._text, token.at, message))
         if wanted == "string":
-            return _comparable(_unquote(token.text), kind)
-        return word == "true" if kind == "boolean" else _comparable(token.text, kind)
+            return comparable(unquote(token.text), kind)
+        return word == "true" if kind == "boolean" else comparable(token.text, kind)
 
     def _ordering(self, sobject: SObject) -> list[tuple[str, bool, bool]]:
         order = []
@@ -329,57 +329,3 @@ def _tokens(text: str) -> list[_Token]:
         tokens.append(_Token(kind, match.group(kind), match.start(kind)))
         at = match.end()
     return [*tokens, _Token("end", "", end)]
-
-
-def _unquote(literal: str) -> str:
-    escapes = {"n": "\n", "r": "\r", "t": "\t"}
-    return re.sub(r"\\(.)", lambda match: escapes.get(match.group(1), match.group(1)), literal[1:-1], flags=re.DOTALL)
-
-
-def _like(pattern: str) -> re.Pattern[str]:
-    parts = [".*" if sign == "%" else "." if sign == "_" else re.escape(sign) for sign in pattern.lower()]
-    return re.compile("".join(parts), re.DOTALL)
-
-
-def _comparable(value: Any, kind: str) -> Any:
-    """A value as its type compares: text without case, datetimes as instants, ids of 15 characters as they are."""
-    if value is None:
-        return None
-    if kind == "datetime":
-        return _instant(str(value))
-    if kind == "date":
-        try:
-            return date.fromisoformat(str(value))
-        except ValueError as error:
-            raise SoqlError("INVALID_FIELD", f"invalid date: {value}") from error
-    if kind in _NUMBER_TYPES:
-        return float(value)
-    if kind == "string":
-        return str(value).lower()
-    return str(value)[:15] if kind in ("id", "reference") else value
-
-
-def _instant(text: str) -> datetime:
-    text = re.sub(r"([+-]\d{2})(\d{2})$", r"\1:\2", text)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise SoqlError("INVALID_FIELD", f"invalid datetime: {text}") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _compare(name: str, kind: str, operator: str, wanted: Any) -> Test:
-    if operator == "=":
-        return lambda row: _comparable(row.get(name), kind) == wanted
-    if operator in ("!=", "<>"):
-        return lambda row: _comparable(row.get(name), kind) != wanted
-    if wanted is None:
-        raise SoqlError("INVALID_FIELD", f"invalid operator on null for field '{name}': {operator}")
-    signs: dict[str, Callable[[Any], bool]] = {
-        "<": lambda value: value < wanted,
-        "<=": lambda value: value <= wanted,
-        ">": lambda value: value > wanted,
-        ">=": lambda value: value >= wanted,
-    }
-    sign = signs[operator]
-    return lambda row: row.get(name) is not None and sign(_comparable(row[name], kind))

@@ -102,7 +102,7 @@ class ReportDesk:
             number = len(self._runs)
             token = hashlib.sha256(f"{self._instance.name}:{number}".encode()).hexdigest()[:22]
             file = self._store(f"file_1{token}", f"{REPORT_TYPE}-{start}.csv", content, base_url)
-            run = {
+            run: Record = {
                 "id": f"frr_1{token}",
                 "object": "reporting.report_run",
                 "created": self._now + number,
