@@ -35,13 +35,17 @@ def ensure(venv: Path, progress: Progress) -> Path:
     marker = venv / ".complete"
     if _complete(marker, python):
         return python
-    venv.parent.mkdir(parents=True, exist_ok=True)
-    with (venv.parent / f".{venv.name}.lock").open("w") as lock:
+    venv.mkdir(parents=True, exist_ok=True)
+    with (venv / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if _complete(marker, python):  # the one we waited for has made it
             return python
         progress("Installing the demo's ERP (Tryton 8.2 and PostgreSQL) into its own environment, once")
-        shutil.rmtree(venv, ignore_errors=True)
+        for leftover in venv.iterdir():
+            if leftover.is_dir() and not leftover.is_symlink():
+                shutil.rmtree(leftover)
+            elif leftover.name != ".lock":
+                leftover.unlink()
         _run([sys.executable, "-m", "venv", str(venv)])
         _run(
             [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input",

@@ -1,4 +1,9 @@
-"""Fixtures of the integration tests; each lives in a module of its own."""
+"""Fixtures of the integration tests; each lives in a module of its own. Small ledgers live beside the unit tests."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
 from erp_fixture import erp_server
 
