@@ -30,7 +30,7 @@ _ITEMS = """
         owner_team,
         coalesce(reference, source_reference, target_reference, item_id) as reference,
         list_sort(list(distinct period)) as periods
-    from finance.recon_item
+    from published.finance.recon_item
     where category is not null
     group by all
     order by all
@@ -68,7 +68,11 @@ class Score:
 
 def published_items(database: Path) -> dict[Signal, list[str]]:
     """Every flagged (reconciliation, class, owner, reference) of the published file, with the periods it shows in."""
-    with duckdb.connect(str(database), read_only=True) as connection:
+    with duckdb.connect() as connection:
+        # Attached under a name of its own: opened directly, file and schema are both called `finance`, and every
+        # two-part name is ambiguous.
+        path = str(database).replace("'", "''")
+        connection.execute(f"attach '{path}' as published (read_only)")
         rows = connection.execute(_ITEMS).fetchall()
     return {(recon, category, owner, reference): periods for recon, category, owner, reference, periods in rows}
 

@@ -98,10 +98,11 @@ def publish(home, signals):
     """A published file with the columns the scorer reads; each item is carried through two periods."""
     (home / "published").mkdir(exist_ok=True)
     with duckdb.connect(str(home / "published" / "finance.duckdb")) as connection:
-        connection.execute("create schema finance")
+        connection.execute("create schema finance.finance")
         connection.execute(
-            "create table finance.recon_item (item_id varchar, recon_code varchar, category varchar, owner_team varchar,"
-            " reference varchar, source_reference varchar, target_reference varchar, period varchar)"
+            "create table finance.finance.recon_item (item_id varchar, recon_code varchar, category varchar,"
+            " owner_team varchar, reference varchar, source_reference varchar, target_reference varchar,"
+            " period varchar)"
         )
         rows = [
             (f"{n}", s["recon"], s["class"], s["owner"], s["reference"], None, None, period)
@@ -109,7 +110,7 @@ def publish(home, signals):
             for period in ("2026-09", "2026-10")
         ]
         rows.append(("matched", "R7", None, "Treasury", "po_fine", None, None, "2026-10"))
-        connection.executemany("insert into finance.recon_item values (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        connection.executemany("insert into finance.finance.recon_item values (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
 
 @pytest.fixture
