@@ -1,7 +1,7 @@
 """Turns a generated world into landing files, so that dbt is tested without HTTP.
 
-Rows have the columns of the landing contract; nothing is typed or cleaned here, for that is what the models under test do.
-Payloads keep the text they have in the world's files.
+Rows have the columns of the landing contract; nothing is typed or cleaned here, for that is what the models under
+test do. Payloads keep the text they have in the world's files.
 """
 
 from __future__ import annotations
@@ -42,21 +42,46 @@ INSTANCES: dict[str, tuple[str, str | None]] = {
     "tax": ("avalara", None),
     "treasury": ("treasury", None),
     "events": ("cloudevents", None),
+    "erp": ("tryton", None),
 }
 # Objects every instance of a vendor lands, even when it has none of them.
 OBJECTS: dict[str, tuple[str, ...]] = {
     "salesforce": (
-        "account", "opportunity", "opportunity_line_item", "product2", "pricebook_entry", "contract", "quote", "quote_line",
+        "account",
+        "opportunity",
+        "opportunity_line_item",
+        "product2",
+        "pricebook_entry",
+        "contract",
+        "quote",
+        "quote_line",
     ),
     "stripe": (
-        "customer", "product", "price", "tax_rate", "subscription", "subscription_schedule", "invoice", "invoice_payment",
-        "credit_note", "charge", "refund", "dispute", "payout", "payout_member", "balance_transaction", "meter",
-        "meter_event_summary", "balance_report", "event",
+        "customer",
+        "product",
+        "price",
+        "tax_rate",
+        "subscription",
+        "subscription_schedule",
+        "invoice",
+        "invoice_payment",
+        "credit_note",
+        "charge",
+        "refund",
+        "dispute",
+        "payout",
+        "payout_member",
+        "balance_transaction",
+        "meter",
+        "meter_event_summary",
+        "balance_report",
+        "event",
     ),
     "avalara": ("transaction",),
     "treasury": ("fx_rate", "bank_line"),
     "cloudevents": ("cloud_event",),
-}  # fmt: skip
+    "tryton": ("move", "account_balance", "period"),
+}
 
 
 def write_landing(
@@ -117,13 +142,23 @@ def record_id_of(vendor: str, object_name: str, record: Mapping[str, Any]) -> st
     return str(record["id"])
 
 
+def raw_records(world: Path, instance: str) -> dict[str, list[tuple[str, str]]]:
+    """(record id, raw text) pairs of every object that an instance lands, in the order of the world's files."""
+    vendor, _ = INSTANCES[instance]
+    return {
+        object_name: [
+            (record_id_of(vendor, object_name, json.loads(text)), text)
+            for text in _texts(world / instance, object_name)
+        ]
+        for object_name in OBJECTS[vendor]
+    }
+
+
 def world_to_landing(world: Path, landing: Path) -> dict[str, int]:
     """Lands a whole world. Returns rows per `<instance>/<object>`; objects without a file get an empty landing file."""
     counts: dict[str, int] = {}
     for instance, (vendor, entity_id) in INSTANCES.items():
-        for object_name in OBJECTS[vendor]:
-            texts = list(_texts(world / instance, object_name))
-            records = [(record_id_of(vendor, object_name, json.loads(text)), text) for text in texts]
+        for object_name, records in raw_records(world, instance).items():
             counts[f"{instance}/{object_name}"] = write_landing(
                 landing, instance, object_name, records, vendor=vendor, entity_id=entity_id
             )
