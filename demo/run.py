@@ -74,6 +74,10 @@ def run(home: Path, *, seed: int | None, customers: int | None, months: int | No
             outcome = run_job(
                 definitions, "monthly_close_job", echo, first_period=size.periods[0], last_period=size.periods[-1]
             )
+            if not outcome.success:
+                return _failed(outcome, echo)
+            echo("Publishing the closed months (publish_job)")
+            outcome = run_job(definitions, "publish_job", echo)
             return outcome.success or _failed(outcome, echo)
 
 

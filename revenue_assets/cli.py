@@ -105,7 +105,7 @@ def demo(seed: int | None, customers: int | None, months: int | None) -> None:
 @click.argument("period", type=PeriodType())
 def close(period: str) -> None:
     """Run everything for PERIOD (YYYY-MM) and lock it; refuses, with reasons, while a gate is red."""
-    _job("monthly_close_job", period)
+    _job("monthly_close_job", period, then="publish_job")
 
 
 @main.command()
@@ -126,13 +126,16 @@ def publish() -> None:
     _job("publish_job", None)
 
 
-def _job(name: str, period: str | None) -> None:
+def _job(name: str, period: str | None, then: str | None = None) -> None:
     settings = prepared()
     with sentences(), outside_systems(settings):
         from revenue_assets.build import build_defs
         from revenue_assets.runs import run_job
 
-        outcome = run_job(build_defs(), name, echo, first_period=period)
+        definitions = build_defs()
+        outcome = run_job(definitions, name, echo, first_period=period)
+        if outcome.success and then:
+            run_job(definitions, then, echo)
     for line in [*outcome.failures, *(f"red check: {c}" for c in outcome.red_checks)]:
         click.echo(line, err=True)
     state = "done" if outcome.success else "FAILED"

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import dagster as dg
 
-from revenue_assets.assets.finance import PUBLISHED
+from revenue_assets.assets.finance import EXCEPTIONS, PUBLISHED
 from revenue_assets.assets.posting import ERP_DOCUMENTS
 from revenue_assets.partitions import months
-
-PERIOD_CLOSE = dg.AssetKey(["close", "period_close"])
 
 erp_posting_job = dg.define_asset_job(
     "erp_posting_job",
@@ -23,13 +21,13 @@ daily_posting_job = dg.define_asset_job(
 )
 refresh_job = dg.define_asset_job(
     "refresh_job",
-    selection=dg.AssetSelection.assets(PUBLISHED).upstream(),
+    selection=dg.AssetSelection.assets(PUBLISHED, EXCEPTIONS).upstream(),
     description="Everything but the lock: land, model, book, post, read back, reconcile, publish.",
 )
 publish_job = dg.define_asset_job(
     "publish_job",
-    selection=dg.AssetSelection.assets(PUBLISHED).without_checks(),
-    description="Publishes the finance schema of the warehouse as it stands.",
+    selection=dg.AssetSelection.groups("finance").without_checks(),
+    description="Rebuilds the finance models with today's exceptions and period states, and publishes them.",
 )
 monthly_close_job = dg.define_asset_job(
     "monthly_close_job",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from revenue_assets.jobs import erp_posting_job
+from revenue_assets.jobs import erp_posting_job, monthly_close_job, publish_job
 from revenue_assets.resources import Platform
 
 
@@ -23,4 +23,15 @@ def ready_batches_sensor(platform: Platform):
     return [dg.RunRequest(run_key=w.run_key, tags={"erp": w.erp_company, "batches": str(w.batches)}) for w in work]
 
 
-SENSORS = [ready_batches_sensor]
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.SUCCESS,
+    monitored_jobs=[monthly_close_job],
+    request_job=publish_job,
+    minimum_interval_seconds=30,
+)
+def closed_period_sensor(context: dg.RunStatusSensorContext) -> dg.RunRequest:
+    """A month was locked -> publish again, so that readers see it closed. Publishing twice changes nothing."""
+    return dg.RunRequest(run_key=f"publish-after:{context.dagster_run.run_id}")
+
+
+SENSORS = [ready_batches_sensor, closed_period_sensor]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dagster as dg
+import duckdb
 
+from revenue_assets import __version__
 from revenue_assets.checks.reconciliation import statement_markdown
 from revenue_assets.partitions import months
 from revenue_assets.resources import WAREHOUSE_POOL, Platform
 
 OWNER = "team:revenue-accounting"
+EXCEPTIONS = dg.AssetKey(["reconciliation", "exceptions"])
+PERIOD_CLOSE = dg.AssetKey(["close", "period_close"])
 PUBLISHED = dg.AssetKey(["finance", "finance_serving"])
 FINANCE_MODELS = (
     "recon_statement",
@@ -32,17 +36,30 @@ FINANCE_MODELS = (
 )
 def finance_serving(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
     """The `finance` schema in a file of its own, swapped in one step: readers see the old or the new, never half."""
-    report = platform.publish(context.run_id)
-    with platform.published() as connection:
+    from revenue_assets.publish.duckdb_file import publish
+
+    settings = platform.settings
+    report = publish(
+        platform.store,
+        settings.warehouse,
+        settings.published,
+        code_version=__version__,
+        run_id=context.run_id,
+        rules_version=platform.company.content_hash,
+        as_of=settings.as_of,
+        required=FINANCE_MODELS,
+    )
+    platform.export_state()
+    with duckdb.connect(str(settings.published), read_only=True) as connection:
         cursor = connection.execute(
-            "select * from finance.recon_statement order by recon_code, period desc, entity_code"
+            "select * from finance.recon_statement order by all"
         )
         names = [column[0] for column in cursor.description]
         rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     return dg.MaterializeResult(
         metadata={
             "publish_id": report.publish_id,
-            "path": dg.MetadataValue.path(str(platform.settings.published)),
+            "path": dg.MetadataValue.path(str(settings.published)),
             "dagster/row_count": sum(report.row_counts.values()),
             "rows": dg.MetadataValue.json(report.row_counts),
             "statement": dg.MetadataValue.md(statement_markdown(rows)),
@@ -52,8 +69,26 @@ def finance_serving(context: dg.AssetExecutionContext, platform: Platform) -> dg
 
 
 @dg.asset(
-    key=["close", "period_close"],
-    deps=[PUBLISHED],
+    key=EXCEPTIONS,
+    deps=[dg.AssetKey(["reconciliation", "rec_items"]), dg.AssetKey(["subledger", "posting_exceptions"])],
+    group_name="reconciliation",
+    kinds={"python", "sqlite"},
+    owners=[OWNER],
+    tags={"layer": "reconciliation"},
+    pool=WAREHOUSE_POOL,
+)
+def exceptions(platform: Platform) -> dg.MaterializeResult:
+    """The exception queue of record: every open variance with a lasting identity, an owner, an age and a next step."""
+    from revenue_assets.close.exceptions import sync_exceptions
+
+    changes = sync_exceptions(platform.store, platform.settings.warehouse, platform.settings.state)
+    platform.export_state()
+    return dg.MaterializeResult(metadata={origin: dg.MetadataValue.json(vars(c)) for origin, c in changes.items()})
+
+
+@dg.asset(
+    key=PERIOD_CLOSE,
+    deps=[PUBLISHED, EXCEPTIONS],
     partitions_def=months,
     backfill_policy=dg.BackfillPolicy.single_run(),
     group_name="close",
@@ -63,17 +98,38 @@ def finance_serving(context: dg.AssetExecutionContext, platform: Platform) -> dg
     pool=WAREHOUSE_POOL,
 )
 def period_close(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
-    """The lock on a month: every gate is looked at, red ones refuse with reasons, green ones lock the period."""
-    reports = platform.close(sorted(context.partition_keys), actor=f"dagster run {context.run_id[:8]}")
-    refused = [r for r in reports if not r.closed]
+    """The lock on a month: every gate is looked at, red ones refuse with reasons, green ones lock the period.
+
+    Several months close oldest first; the first refusal ends it. `publish_job` then shows readers the new states.
+    """
+    from revenue_assets.close.close import close_period
+
+    entities = [e.id for e in platform.company.entities]
+    reports = []
+    for period in sorted(context.partition_keys):
+        settings = platform.settings
+        report = close_period(
+            platform.store,
+            platform.journal,
+            settings.warehouse,
+            settings.state,
+            period,
+            entities,
+            f"run {context.run_id[:8]}",
+            as_of=settings.as_of,
+        )
+        reports.append(report)
+        context.log.info(report.sentence())
+        if not report.closed:
+            break
+    platform.export_state()
     metadata = {
         "gates": dg.MetadataValue.md("\n\n".join(r.markdown() for r in reports)),
-        "closed": [r.period for r in reports if r.closed],
-        "refused": [r.period for r in refused],
+        "closed": dg.MetadataValue.json([r.period for r in reports if r.closed]),
     }
-    if refused:
-        raise dg.Failure(description="\n".join(r.sentence() for r in refused), metadata=metadata)
+    if not reports[-1].closed:
+        raise dg.Failure(description=reports[-1].sentence(), metadata=metadata)
     return dg.MaterializeResult(metadata=metadata)
 
 
-FINANCE_ASSETS = [finance_serving, period_close]
+FINANCE_ASSETS = [finance_serving, exceptions, period_close]

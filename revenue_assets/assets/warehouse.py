@@ -35,6 +35,7 @@ def warehouse_assets(manifest: Path | Mapping[str, Any]) -> list[dg.AssetsDefini
     @dbt_assets(
         manifest=manifest,
         select="tag:before_posting",
+        exclude="tag:after_posting",
         name="warehouse_before_posting",
         dagster_dbt_translator=translator,
         project=project,

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import importlib
 
+from revenue_assets.domain.config import Company
+from revenue_assets.sources.base import Source
+
 # vendor -> (module, class)
 _ADAPTERS = {
     "salesforce": ("revenue_assets.sources.salesforce", "SalesforceSource"),
@@ -66,3 +69,22 @@ def source_class(vendor: str) -> type:
     """The adapter class of a vendor. Raises KeyError for a vendor that config validation would have refused."""
     module, name = _ADAPTERS[vendor]
     return getattr(importlib.import_module(module), name)
+
+
+def read_back_source(company: Company) -> Source:
+    """The company's ERP as a source; its address and keys are resolved here."""
+    erp = company.erp
+    if erp.vendor == "tryton":
+        from revenue_assets.sources.tryton import TrytonSource
+
+        return TrytonSource(
+            "erp",
+            None,
+            erp.base_url.resolve(),
+            {key: reference.resolve() for key, reference in erp.credentials.items()},
+            {
+                "database": erp.database.resolve(),
+                "companies": {entity.id: entity.erp_company for entity in company.entities},
+            },
+        )
+    raise ValueError(f"no read-back source for ERP vendor {erp.vendor!r}")
