@@ -23,10 +23,10 @@ from revenue_assets.store.ledger import fsync_folder
 STORAGE_VERSION = "v1.2.0"
 SCHEMA = "finance"
 LOG_TABLE = "publish_log"
-_LOG_COLUMNS = (
-    "publish_id varchar, at timestamp, status varchar, run_id varchar, code_version varchar, rules_version varchar, as_of date, "
-    "content_hash varchar, table_rows varchar, table_hashes varchar"
-)
+_LOG_COLUMNS = {
+    "publish_id": "varchar", "at": "timestamp", "status": "varchar", "run_id": "varchar", "code_version": "varchar",
+    "rules_version": "varchar", "as_of": "date", "content_hash": "varchar", "table_rows": "varchar", "table_hashes": "varchar",
+}  # fmt: skip
 
 
 class PublishRefused(StoreError):
@@ -151,13 +151,12 @@ def _check_copy(connection: duckdb.DuckDBPyConnection, hashes: dict[str, str]) -
 def _write_log(connection: duckdb.DuckDBPyConnection, store: Store, publish_id: str) -> None:
     """The log as readers of this very file should see it: this publish is the live one."""
     table = f"target.{SCHEMA}.{LOG_TABLE}"
-    connection.execute(f"create table {table} ({_LOG_COLUMNS})")
-    names = [c.split()[0] for c in _LOG_COLUMNS.split(", ")]
+    connection.execute(f"create table {table} ({', '.join(f'{_name(n)} {kind}' for n, kind in _LOG_COLUMNS.items())})")
     rows = []
     for row in publish_log.all_publishes(store):
         status = "live" if row["publish_id"] == publish_id else "superseded"
-        rows.append([status if n == "status" else row[n] for n in names])
-    connection.executemany(f"insert into {table} values ({', '.join('?' * len(names))})", rows)
+        rows.append([status if n == "status" else row[n] for n in _LOG_COLUMNS])
+    connection.executemany(f"insert into {table} values ({', '.join('?' * len(_LOG_COLUMNS))})", rows)
     connection.execute(f"comment on table {table} is 'One row per publish of this schema; the live one is this file.'")
 
 

@@ -1,0 +1,189 @@
+"""What must be true before a period locks. Each gate is a sentence with its numbers and who can turn it green."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from sqlalchemy import and_, func, or_, select
+
+from revenue_assets.close.exceptions import has_tables, owners_of, rows
+from revenue_assets.domain import periods as months
+from revenue_assets.domain import posting_state
+from revenue_assets.store import exceptions, periods
+from revenue_assets.store.engine import Store
+from revenue_assets.store.tables import exceptions as exception_table
+from revenue_assets.store.tables import posting_batches
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One condition for one entity. `sentence` says what was found; `owner` is who acts on a red one."""
+
+    name: str
+    entity_id: str
+    is_green: bool
+    sentence: str
+    owner: str = "Controller"
+
+
+@dataclass(frozen=True)
+class Books:
+    """What the gates look at: the store, the warehouse's connection, the journal's files as SQL, the masters."""
+
+    store: Store
+    warehouse: duckdb.DuckDBPyConnection
+    booked: str
+    members: str
+    state: Path
+    as_of: dt.date
+
+
+def evaluate(books: Books, entity_id: str, period: str) -> list[Gate]:
+    """All gates of one entity and period; nothing is changed."""
+    parts = (_calendar, _journal, _batches, _reconciliations, _suspense, _exceptions)
+    return [gate for part in parts for gate in part(books, entity_id, period)]
+
+
+def _calendar(books: Books, entity_id: str, period: str) -> Iterator[Gate]:
+    last = months.last_day(period)
+    over = last <= books.as_of
+    yield Gate("period_is_over", entity_id, over, f"{period} ends on {last}; the cut-off is {books.as_of}.")
+    with books.store.read() as connection:
+        previous = periods.previous_status(connection, entity_id, period)
+    before = months.shift(period, -1)
+    sentence = "It is the first period." if previous is None else f"{before} is {previous.replace('_', ' ')}."
+    yield Gate("previous_period_closed", entity_id, previous in (None, months.HARD_CLOSED), sentence)
+
+
+def _journal(books: Books, entity_id: str, period: str) -> Iterator[Gate]:
+    if not has_tables(books.warehouse, "subledger.journal_lines"):
+        yield Gate("journal_is_booked", entity_id, False, "The subledger has not been built.", "Data platform")
+        return
+    query = f"""
+        with should as (
+            select distinct entry_key, entry_hash from subledger.journal_lines
+            where entity_id = $entity and period = $period and accounting_date <= $as_of and (amount_fc <> 0 or amount_tc <> 0)
+        ),
+        live as (
+            select entry_key, entry_hash from {books.booked}
+            where entity_id = $entity and period = $period and accounting_date <= $as_of
+            group by all having sum(sign) // count(distinct line_no) = 1
+        )
+        select
+            (select count(*) from should anti join live using (entry_key, entry_hash)),
+            (select count(*) from live anti join should using (entry_key, entry_hash))
+    """
+    parameters = {"entity": entity_id, "period": period, "as_of": books.as_of}
+    unbooked, stale = books.warehouse.execute(query, parameters).fetchall()[0]
+    sentence = f"{unbooked} entries are not booked, {stale} booked ones no longer exist in the subledger."
+    yield Gate("journal_is_booked", entity_id, unbooked == stale == 0, sentence, "Data platform")
+
+
+def _batches(books: Books, entity_id: str, period: str) -> Iterator[Gate]:
+    query = f"""
+        select count(*) from {books.booked} as b anti join {books.members} as m on b.booked_line_id = m.booked_line_id
+        where b.entity_id = ? and b.posting_period = ?
+    """
+    ((uncut,),) = books.warehouse.execute(query, [entity_id, period]).fetchall()
+    sentence = f"{uncut} booked lines are in no posting batch."
+    yield Gate("lines_are_batched", entity_id, uncut == 0, sentence, "Revenue accounting")
+    mine = and_(posting_batches.c.entity_id == entity_id, posting_batches.c.period == period)
+    with books.store.read() as connection:
+        found = select(posting_batches.c.status, func.count()).where(mine).group_by(posting_batches.c.status)
+        counts: dict[str, int] = dict(connection.execute(found).all())
+    verified = counts.pop(posting_state.VERIFIED, 0)
+    rest = ", ".join(f"{n} {status.replace('_', ' ')}" for status, n in sorted(counts.items())) or "none waits"
+    sentence = f"{verified} batches are verified in the ERP; {rest}."
+    yield Gate("batches_are_verified", entity_id, not counts, sentence, "Integration")
+
+
+def _reconciliations(books: Books, entity_id: str, period: str) -> Iterator[Gate]:
+    if not has_tables(books.warehouse, "reconciliation.rec_items", "reconciliation.rec_statements"):
+        yield Gate("reconciliations_ran", entity_id, False, "The reconciliations have not been built.", "Data platform")
+        return
+    file = str(books.state / "recon_policy.parquet").replace("'", "''")
+    wanted = rows(books.warehouse, f"select recon_id, coalesce(materiality_floor, 0) as floor from read_parquet('{file}') where gates_close")
+    floors = {row["recon_id"]: row["floor"] for row in wanted}
+    query = "select * from reconciliation.rec_statements where entity_id = ? and period = ?"
+    statements = rows(books.warehouse, query, [entity_id, period])
+    missing = sorted(set(floors) - {s["recon_id"] for s in statements}, key=_by_number)
+    sentence = f"No statement of {', '.join(missing)}." if missing else f"{len(floors)} reconciliations have their statement."
+    yield Gate("reconciliations_ran", entity_id, not missing, sentence, "Data platform")
+    yield from _variances(books, entity_id, period, statements, floors)
+
+
+def _variances(
+    books: Books, entity_id: str, period: str, statements: list[dict[str, Any]], floors: dict[str, int]
+) -> Iterator[Gate]:
+    """Nothing unexplained above materiality (unless a person accepted it), and nobody's variance is nobody's."""
+    recon_owners, class_owners = owners_of(books.warehouse, books.state)
+    query = """
+        select *, coalesce(reference, item_key) as named from reconciliation.rec_items
+        where entity_id = ? and period = ? and variance_class is not null order by abs(difference) desc, item_key
+    """
+    variances = [v for v in rows(books.warehouse, query, [entity_id, period]) if v["recon_id"] in floors]
+    with books.store.read() as connection:
+        accepted = set(
+            connection.scalars(select(exception_table.c.exception_id).where(exception_table.c.status == exceptions.ACCEPTED))
+        )
+    for s in statements:
+        recon = s["recon_id"]
+        if recon not in floors:
+            continue
+        waived = sum(
+            v["difference"]
+            for v in variances
+            if (v["recon_id"], v["currency"], v["variance_class"]) == (recon, s["currency"], "unexplained")
+            and exceptions.exception_id(recon, "unexplained", entity_id, v["named"]) in accepted
+        )
+        rest = s["unexplained"] - waived
+        if abs(rest) > floors[recon]:
+            sentence = f"{recon}: {rest} minor units {s['currency']} are unexplained; the limit is {floors[recon]}."
+            yield Gate("variances_are_explained", entity_id, False, sentence, recon_owners.get(recon, "Controller"))
+    unowned = [
+        v for v in variances
+        if not (class_owners.get(v["variance_class"]) or recon_owners.get(v["recon_id"])) and abs(v["difference"]) > floors[v["recon_id"]]
+    ]  # fmt: skip
+    first = f", the largest {unowned[0]['difference']} {unowned[0]['currency']} on {unowned[0]['named']}" if unowned else ""
+    sentence = f"{len(unowned)} variances above the limit have no owner{first}."
+    yield Gate("variances_have_owners", entity_id, not unowned, sentence)
+
+
+def _suspense(books: Books, entity_id: str, period: str) -> Iterator[Gate]:
+    query = f"""
+        select currency, sum(amount_tc)::bigint, sum(amount_fc)::bigint from {books.booked}
+        where account_role = 'suspense' and entity_id = ? and posting_period <= ?
+        group by currency having sum(amount_tc) <> 0 or sum(amount_fc) <> 0 order by 1
+    """
+    left = books.warehouse.execute(query, [entity_id, period]).fetchall()
+    words = ", ".join(f"{tc} {currency}" for currency, tc, _ in left)
+    yield Gate("suspense_is_zero", entity_id, not left, f"Suspense holds {words or 'nothing'} (minor units).", "Revenue accounting")
+
+
+def _exceptions(books: Books, entity_id: str, period: str) -> Iterator[Gate]:
+    t = exception_table.c
+    blocking = and_(
+        t.blocks_close,
+        t.status.not_in(exceptions.DONE),
+        t.origin != "reconciliation",  # the variances have gates of their own
+        or_(t.entity_id.is_(None), t.entity_id == entity_id),
+        or_(t.period.is_(None), t.period <= period),
+    )
+    with books.store.read() as connection:
+        query = select(t.category, t.owner_team, func.count()).where(blocking).group_by(t.category, t.owner_team)
+        found = connection.execute(query.order_by(t.category, t.owner_team)).all()
+    for category, owner, count in found:
+        sentence = f"{count} open {category.replace('_', ' ')} exceptions block the close."
+        yield Gate("no_blocking_exceptions", entity_id, False, sentence, owner)
+    if not found:
+        yield Gate("no_blocking_exceptions", entity_id, True, "No open exception blocks the close.")
+
+
+def _by_number(recon_id: str) -> tuple[int, str]:
+    digits = "".join(c for c in recon_id if c.isdigit())
+    return int(digits or 0), recon_id

@@ -1,0 +1,140 @@
+"""Readers see the old publish or the new one, never half, and never a figure that differs from the warehouse."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import signal
+import stat
+import time
+
+import duckdb
+import pytest
+from store_kit import FakeClock, House
+
+from revenue_assets.publish.duckdb_file import PublishRefused, publish
+from revenue_assets.store import publish_log
+from revenue_assets.store.engine import open_store
+
+
+@pytest.fixture
+def house(tmp_path) -> House:
+    house = House.build(tmp_path)
+    figures(house, 1)
+    return house
+
+
+def figures(house: House, generation: int, rows: int = 3) -> None:
+    """Two tables that agree with each other: `generation` is in both."""
+    with duckdb.connect(str(house.warehouse)) as connection:
+        connection.execute(
+            f"""
+            create schema if not exists finance;
+            create or replace table finance.recon_statement as
+            select 'R' || i as recon_code, ({generation} * 1.005)::decimal(38, 3) as source_amount, null::varchar as publish_id from range({rows}) r(i);
+            create or replace table finance.recon_item as select i as item_id, {generation} as generation, null::varchar as note from range({rows}) r(i);
+            comment on table finance.recon_statement is 'One row per reconciliation''s statement.';
+            comment on column finance.recon_statement.source_amount is 'Major units';
+            create or replace table finance.publish_log as select 'stale' as publish_id;
+            """
+        )
+
+
+def run(house: House, **more):
+    return publish(house.store, house.warehouse, target(house), code_version="1.0", clock=more.pop("clock", FakeClock()), **more)
+
+
+def target(house: House):
+    return house.root / "published" / "finance.duckdb"
+
+
+def read(house: House, query: str):
+    with opened(house) as connection:
+        return connection.execute(query).fetchall()
+
+
+def opened(house: House) -> duckdb.DuckDBPyConnection:
+    """The published file under another name: opened directly, file and schema are both `finance`, which is ambiguous."""
+    connection = duckdb.connect()
+    connection.execute(f"attach '{target(house)}' as published (read_only); use published")
+    return connection
+
+
+def test_the_copy_is_exact_commented_read_only_and_logged(house):
+    report = run(house, run_id="run-1", as_of=dt.date(2026, 3, 31), required=("recon_statement",))
+    assert read(house, "select recon_code, source_amount::varchar, publish_id from finance.recon_statement order by 1") == [
+        (f"R{n}", "1.005", report.publish_id) for n in range(3)]  # fmt: skip
+    assert read(house, "select comment from duckdb_tables() where database_name = 'published' and table_name = 'recon_statement'") == [("One row per reconciliation's statement.",)]
+    assert read(house, "select comment from duckdb_columns() where database_name = 'published' and column_name = 'source_amount'") == [("Major units",)]
+    assert stat.S_IMODE(target(house).stat().st_mode) == 0o444
+    assert read(house, "select publish_id, status, run_id from finance.publish_log") == [(report.publish_id, "live", "run-1")]
+    assert [r["status"] for r in publish_log.all_publishes(house.store)] == ["live"]
+    assert report.row_counts == {"recon_item": 3, "recon_statement": 3}
+    assert list(target(house).parent.iterdir()) == [target(house)]
+
+
+def test_the_same_figures_have_the_same_hash_and_changed_ones_another(house):
+    clock = FakeClock()
+    first, again = run(house, clock=clock), None
+    clock.sleep(2)
+    again = run(house, clock=clock)
+    assert again.content_hash == first.content_hash
+    assert again.publish_id != first.publish_id
+    figures(house, 2)
+    clock.sleep(2)
+    assert run(house, clock=clock).content_hash != first.content_hash
+    assert [r["status"] for r in publish_log.all_publishes(house.store)] == ["superseded", "superseded", "live"]
+
+
+@pytest.mark.parametrize(("fault", "message"), [
+    ("alter table finance.recon_item add column ratio double", "binary floats"),
+    ("drop table finance.recon_statement", "lacks recon_statement"),
+])  # fmt: skip
+def test_a_bad_schema_leaves_the_published_file_alone(house, fault, message):
+    run(house)
+    before = target(house).read_bytes()
+    with duckdb.connect(str(house.warehouse)) as connection:
+        connection.execute(fault)
+    with pytest.raises(PublishRefused, match=message):
+        run(house, required=("recon_statement",))
+    assert target(house).read_bytes() == before
+
+
+def test_a_reader_that_has_the_old_file_open_keeps_it(house):
+    run(house)
+    with opened(house) as connection:
+        figures(house, 2)
+        run(house, clock=FakeClock(dt.datetime(2026, 5, 1)))  # noqa: DTZ001
+        assert connection.execute("select distinct generation from finance.recon_item").fetchall() == [(1,)]
+    assert read(house, "select distinct generation from finance.recon_item") == [(2,)]
+
+
+def test_kills_during_a_publish_never_show_half_of_one(house):
+    run(house)
+    url = f"sqlite:///{house.root / 'store' / 'operational.sqlite'}"
+    house.store.close()
+    for attempt in range(8):
+        generation = attempt + 2
+        figures(house, generation, rows=20_000)
+        pid = os.fork()
+        if pid == 0:
+            try:
+                house.store = open_store(url)
+                publish(house.store, house.warehouse, target(house), code_version="1.0")
+            finally:
+                os._exit(0)
+        time.sleep(0.02 + 0.06 * attempt)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        seen = read(
+            house,
+            "select distinct generation, (select max(source_amount) / 1.005 from finance.recon_statement)::integer from finance.recon_item",
+        )
+        assert len(seen) == 1
+        assert seen[0][0] == seen[0][1]
+        assert seen[0][0] <= generation
+    house.store = open_store(url)
+    publish(house.store, house.warehouse, target(house), code_version="1.0")
+    assert read(house, "select distinct generation from finance.recon_item") == [(9,)]
+    assert [r["status"] for r in publish_log.all_publishes(house.store)][-1] == "live"
+    assert [p.name for p in target(house).parent.iterdir()] == ["finance.duckdb"]
