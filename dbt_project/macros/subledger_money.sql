@@ -43,3 +43,12 @@ cast(
     - case when (cast({{ total }} as hugeint) * ({{ part }})) % ({{ whole }}) <> 0
         and ((cast({{ total }} as hugeint) * ({{ part }})) < 0) <> (({{ whole }}) < 0) then 1 else 0 end as bigint)
 {%- endmacro %}
+
+{#- Roles that are revalued at the closing rate (IAS 21); deferred revenue is non-monetary and never is. -#}
+{% macro monetary_roles() -%}
+{{ return([
+    'accounts_receivable', 'unbilled_receivable', 'contract_asset', 'processor_clearing', 'cash', 'payouts_in_transit',
+    'disputes_receivable', 'refund_liability', 'customer_balance', 'external_customer_balance', 'external_asset',
+    'unapplied_cash', 'tax_liability', 'intercompany_receivable', 'intercompany_payable',
+]) }}
+{%- endmacro %}

@@ -1,8 +1,15 @@
 -- One row per journal line that should exist at the cut-off: debit positive, transaction and functional minor units.
 -- A pure function of events, policy and rates; what is booked of it is decided by booking, never here.
 with legs as (
-    select * from {{ ref('priced_legs') }}
+    {%- for model in ['priced_legs', 'legs_intercompany', 'legs_revaluation'] %}
+    {{ 'union all' if not loop.first }}
+    select
+        entry_id, event_key, event_type, entity_id, posting_date, service_period, is_prior_period, document_type, document_id,
+        line_id, leg_no, account_role, currency, functional_currency, amount_tc, amount_fc, pool, product_family, customer_id,
+        jurisdiction, tax_code, correlation_id
+    from {{ ref(model) }}
     where posting_date <= {{ as_of() }}
+    {%- endfor %}
 ),
 
 numbered as (
