@@ -41,7 +41,19 @@ end as decimal(4, 3)) as decimal(38, 3))
 {%- endif -%}
 (select
     {%- for column, type in columns.items() %}
-    cast({{ column if column in present else 'null' }} as {{ type }}) as {{ column }}{{ ',' if not loop.last }}
+    cast({{ adapter.quote(column) if column in present else 'null' }} as {{ type }}) as {{ adapter.quote(column) }}{{ ',' if not loop.last }}
     {%- endfor %}
 {% if present -%} from read_parquet('{{ path }}') {%- else -%} where 1 = 0 {%- endif %})
+{%- endmacro %}
+
+{#- Minor units of a currency in minor units of the group currency by a rec_group_rates row (alias `rate`); 0 without a
+    rate, which the row's group_rate says. -#}
+{% macro recon_to_group(amount, rate, exponent, group_exponent) -%}
+case
+    when {{ rate }}.denominator is null then cast(0 as bigint)
+    else {{ half_up(
+        'cast(' ~ amount ~ ' as hugeint) * ' ~ rate ~ '.numerator * ' ~ power_of_ten(group_exponent),
+        rate ~ '.denominator * ' ~ power_of_ten(exponent)
+    ) }}
+end
 {%- endmacro %}
