@@ -29,9 +29,9 @@ EXAMPLES_MAX = 10
 
 _REGEX = {
     "minor": r"^-?\d{1,18}$",
-    "major": r"^-?\d{1,28}(\.\d{1,12})?([eE][+-]?\d{1,2})?$",
+    "major": r"^-?\d{1,28}(?:\.\d{1,12})?(?:[eE][+-]?\d{1,2})?$",
     "unix": r"^\d{1,11}$",
-    "iso": r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?$",
+    "iso": r"^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:?\d{2})?)?$",
 }
 
 
@@ -57,26 +57,23 @@ def check_contract(
     An object that never landed, or that is empty where its contract says it cannot be, fails.
     """
     contract = contract_of(vendor, object_name)
-    total = ContractResult(True, {"rows": 0, "batches": 0, "expectations": 0, "failed": 0})
+    findings: list[dict[str, Any]] = []
+    found: list[read.LandedBatch] = []
     for source in source_instances:
-        found = read.batches(landing_dir, source, object_name, batches_max)
-        findings = _completeness(landing_dir, source, object_name, found, contract)
-        rows = sum(batch.rows for batch in found)
-        checked = 4
-        if rows:
-            frame = read.fields_frame(found, _fields(contract))
-            if not any(batch.control.get("transformed") for batch in found):
-                findings += _altered(source, frame)
-            result = validate(contract, frame)
-            checked += result.statistics["expectations"]
-            findings += [{"source": source, **finding} for finding in result.failing_rows]
-        total.statistics["rows"] += rows
-        total.statistics["batches"] += len(found)
-        total.statistics["expectations"] += checked
-        total.statistics["failed"] += len(findings)
-        total.failing_rows += findings
-    total.success = not total.failing_rows
-    return total
+        youngest = read.batches(landing_dir, source, object_name, batches_max)
+        findings += _completeness(landing_dir, source, object_name, youngest, contract)
+        found += youngest
+    statistics = {"rows": sum(batch.rows for batch in found), "batches": len(found), "expectations": 3}
+    if statistics["rows"]:
+        # All sources in one frame: an evaluation costs about 0.3 s, however few its rows are.
+        frame = read.fields_frame(found, _fields(contract))
+        if not any(batch.control.get("transformed") for batch in found):
+            findings += _altered(frame)
+            statistics["expectations"] += 1
+        result = validate(contract, frame)
+        statistics["expectations"] += result.statistics["expectations"]
+        findings += result.failing_rows
+    return ContractResult(not findings, statistics | {"failed": len(findings)}, findings)
 
 
 def contract_of(vendor: str, object_name: str) -> ObjectContract:
@@ -97,7 +94,7 @@ def validate(contract: ObjectContract, frame: pd.DataFrame) -> ContractResult:
         _suite(contract),
         result_format={
             "result_format": "COMPLETE",
-            "unexpected_index_column_names": ["_record_id"],
+            "unexpected_index_column_names": ["_source", "_record_id"],
             "return_unexpected_index_query": False,
         },
     )
@@ -125,12 +122,16 @@ def _completeness(
     return findings
 
 
-def _altered(source: str, frame: pd.DataFrame) -> list[dict[str, Any]]:
-    altered = frame.loc[~frame["_hash_holds"], "_record_id"]
+def _altered(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    altered = frame.loc[~frame["_hash_holds"]]
     if altered.empty:
         return []
-    finding = _plain(source, "raw text is the one received (content hash)", len(altered))
-    return [finding | {"record_ids": altered.head(EXAMPLES_MAX).tolist()}]
+    finding = _plain(_names(altered["_source"]), "raw text is the one received (content hash)", len(altered))
+    return [finding | {"record_ids": altered["_record_id"].head(EXAMPLES_MAX).tolist()}]
+
+
+def _names(sources: Iterable[str]) -> str:
+    return ", ".join(sorted(set(sources)))
 
 
 def _plain(source: str, expectation: str, count: int) -> dict[str, Any]:
@@ -163,9 +164,10 @@ def _suite(contract: ObjectContract) -> Any:
 
 def _finding(item: Any) -> dict[str, Any]:
     result, config = item.result or {}, item.expectation_config
-    rows = result.get("unexpected_index_list") or []
-    ids = [row["_record_id"] for row in rows[:EXAMPLES_MAX] if isinstance(row, dict)]
-    finding = {"expectation": config.type, "column": config.kwargs.get("column"), "record_ids": ids}
+    rows = [row for row in result.get("unexpected_index_list") or [] if isinstance(row, dict)]
+    ids = [row["_record_id"] for row in rows[:EXAMPLES_MAX]]
+    finding = {"source": _names(row["_source"] for row in rows), "expectation": config.type, "record_ids": ids}
+    finding["column"] = config.kwargs.get("column")
     count = result.get("unexpected_count")
     if item.exception_info and "raised_exception" in item.exception_info and item.exception_info["raised_exception"]:
         finding["expectation"] = f"{config.type} could not be evaluated"

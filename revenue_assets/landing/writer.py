@@ -260,8 +260,10 @@ class ObjectLanding:
     def _write(
         self, files: ObjectFiles, columns: dict[str, Any], schema: Any, control: Any, *, quarantined: bool
     ) -> None:
-        batch_id = f"{self._landed_at:%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}"
         rows = len(columns["raw"])
+        # Sorts by time, then by sequence; the random end keeps two runs of one instant apart.
+        first = columns["_landing_seq"][0] if rows else 0
+        batch_id = f"{self._landed_at:%Y%m%dT%H%M%S%f}-{first:010d}-{secrets.token_hex(3)}"
         whole = {name: columns.get(name, [batch_id] * rows) for name in schema.names}
         path = files.commit(whole, schema, f"{self._landed_at:%Y-%m-%d}", batch_id, control)
         self.result.batches.append(Batch(batch_id, path, rows, quarantined, control, self._landed_at))

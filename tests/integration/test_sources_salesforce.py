@@ -110,7 +110,8 @@ def test_faults_on_the_way_and_an_ended_session_lose_nothing(tmp_path: Path, lan
     for app in serve(tmp_path / "world", [record(n) for n in range(4100)], weather):
         source = crm(app.url)
         lander.land(source, ["account"], NOW)
-        app._sessions.clear()
+        assert source._org is not None
+        source._org.headers["Authorization"] = "Bearer one-that-has-ended"
         result = lander.land(source, ["opportunity"], NOW)["opportunity"]
     assert result.rows_landed == 4100
     assert [fault.hits for fault in weather.faults] == [1, 1]
@@ -146,8 +147,11 @@ def test_wrong_secret_is_refused_without_showing_it(tmp_path: Path, lander: Land
 def test_token_of_a_good_session_is_nowhere(tmp_path: Path, lander: Lander, caplog: Any) -> None:
     caplog.set_level("DEBUG")
     for app in serve(tmp_path / "world", [record(1)]):
-        lander.land(crm(app.url), ["opportunity"], NOW)
-        [token] = app._sessions
+        source = crm(app.url)
+        lander.land(source, ["opportunity"], NOW)
+    assert source._org is not None
+    token = source._org.session_id
+    assert len(token) > 20
     assert token not in caplog.text
     assert token not in lander.all_text()
 
