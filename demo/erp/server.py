@@ -22,6 +22,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -227,8 +228,8 @@ def main() -> None:
         return
     with running(arguments.home) as erp, contextlib.suppress(KeyboardInterrupt):
         print(f"ERP at {erp.base_url}, database {erp.database}; Ctrl-C stops it")
-        while sys.stdin.readline():
-            pass
+        while True:
+            time.sleep(3600)
 
 
 if __name__ == "__main__":
