@@ -237,6 +237,21 @@ def test_old_object_that_an_event_names_is_fetched_again(tmp_path: Path, lander:
     assert latest["in_0249"] == {"id": "in_0249", "deleted": True}
 
 
+def test_price_fetched_again_keeps_its_tiers(tmp_path: Path, lander: Lander) -> None:
+    objects = world()
+    newer = {"id": "price_2", "object": "price", "currency": "usd", "product": "prod_1", "unit_amount": 5}
+    objects["price"].append(newer | {"created": END})
+    for vendor in serve(tmp_path / "before", objects):
+        lander.land(vendor.source(), ["price"], NOW)
+    objects["price"][0] |= {"nickname": "renamed"}
+    objects["event"].append(event(2, "price.updated", {"id": "price_1"}))
+    for vendor in serve(tmp_path / "after", objects):
+        result = lander.land(vendor.source(), ["price"], NOW + dt.timedelta(hours=2))["price"]
+    assert result.rows_landed == 1
+    landed = lander.latest("billing_us", "price")["price_1"]
+    assert (landed["nickname"], len(landed["tiers"])) == ("renamed", 2)
+
+
 def test_full_listing_sees_a_silent_deletion(tmp_path: Path, lander: Lander) -> None:
     objects = world()
     for vendor in serve(tmp_path / "before", objects):

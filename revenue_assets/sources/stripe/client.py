@@ -130,9 +130,9 @@ class StripeReader:
             raise SourceError(f"{self._name}: {path}: the answer is not usable ({error})") from None
         return page
 
-    def one(self, path: str) -> Record:
+    def one(self, path: str, params: dict[str, Any] | None = None) -> Record:
         """One object by its path. Raises NotFound."""
-        raw = self.text("get", path)
+        raw = self.text("get", path, params)
         try:
             value = strict_json.loads_object(raw)
             record_id = value["id"]

@@ -124,9 +124,11 @@ class StripeSource:
                     wanted.add(changed["id"])
         found: list[Record] = []
         gone: list[str] = []
+        expand = [path.removeprefix("data.") for path in listing.params.get("expand", [])]
         for record_id in sorted(wanted - seen):
             try:
-                found.append(self._whole(listing, self._reader.one(f"{listing.path}/{record_id}")))
+                record = self._reader.one(f"{listing.path}/{record_id}", {"expand": expand} if expand else None)
+                found.append(self._whole(listing, record))
             except NotFound:
                 gone.append(record_id)
         return found, gone, newest
