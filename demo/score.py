@@ -28,7 +28,9 @@ _ITEMS = """
         recon_code,
         category,
         owner_team,
-        coalesce(reference, source_reference, target_reference, item_id) as reference,
+        coalesce(
+            nullif(reference, ''), nullif(source_reference, ''), nullif(target_reference, ''), item_id
+        ) as reference,
         list_sort(list(distinct period)) as periods
     from published.finance.recon_item
     where category is not null

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_TO_BASE62 = bytes(ord(_BASE62[n % 62]) for n in range(256))
 _SUFFIX = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 
 
@@ -14,17 +15,13 @@ class Ids:
     def __init__(self, seed: int) -> None:
         self._seed = str(seed)
 
-    def _number(self, key: tuple[object, ...]) -> int:
+    def _digest(self, key: tuple[object, ...], length: int) -> bytes:
         text = "\x1f".join((self._seed, *map(str, key)))
-        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=24).digest(), "big")
+        return hashlib.blake2b(text.encode(), digest_size=length).digest()
 
     def _base62(self, key: tuple[object, ...], length: int) -> str:
-        number = self._number(key)
-        digits = []
-        for _ in range(length):
-            number, digit = divmod(number, 62)
-            digits.append(_BASE62[digit])
-        return "".join(digits)
+        """One character per digest byte: a few characters are likelier than others, 23 of them still never meet."""
+        return self._digest(key, length).translate(_TO_BASE62).decode()
 
     def stripe(self, prefix: str, *key: object) -> str:
         """`prefix_` and 24 characters; customers, products and coupons carry 14 as the vendor's do."""
@@ -43,7 +40,7 @@ class Ids:
 
     def number(self, *key: object, below: int) -> int:
         """A stable integer in [0, below), for numeric ids and small jitters."""
-        return self._number(key) % below
+        return int.from_bytes(self._digest(key, 16), "big") % below
 
     def letters(self, *key: object, length: int) -> str:
         """Upper-case letters and digits, as in invoice prefixes."""
