@@ -1,6 +1,9 @@
 -- One row per billing or payment object that belongs to a sale: object id and the opportunity it goes back to.
 with invoices as (
-    select _source, invoice_id, opportunity_id
+    select
+        _source,
+        invoice_id,
+        opportunity_id
     from {{ ref('stg_stripe__invoices') }}
     where opportunity_id is not null
 ),
@@ -43,12 +46,32 @@ disputes as (
     inner join charges on disputes._source = charges._source and disputes.charge_id = charges.charge_id
 )
 
-select _source, invoice_id as object_id, opportunity_id from invoices
+select
+    _source,
+    invoice_id as object_id,
+    opportunity_id
+from invoices
 union all
-select _source, credit_note_id as object_id, opportunity_id from credit_notes
+select
+    _source,
+    credit_note_id as object_id,
+    opportunity_id
+from credit_notes
 union all
-select _source, charge_id as object_id, opportunity_id from charges
+select
+    _source,
+    charge_id as object_id,
+    opportunity_id
+from charges
 union all
-select _source, refund_id as object_id, opportunity_id from refunds
+select
+    _source,
+    refund_id as object_id,
+    opportunity_id
+from refunds
 union all
-select _source, dispute_id as object_id, opportunity_id from disputes
+select
+    _source,
+    dispute_id as object_id,
+    opportunity_id
+from disputes
