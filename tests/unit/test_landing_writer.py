@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -273,3 +274,27 @@ def test_any_order_and_repetition_gives_the_same_latest_rows(tmp_path: Path) -> 
     run(tmp_path, Feed(page(*records)))
     landed = rows(tmp_path / "landing", "_record_id, raw")
     assert sorted(landed) == sorted((record.record_id, record.raw) for record in records)
+
+
+@pytest.mark.parametrize("nth", [1, 3, 5])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_dying_at_any_file_loses_and_doubles_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nth: int, when: str
+) -> None:
+    monkeypatch.setattr("revenue_assets.landing.writer.ROWS_PER_FILE", 10)
+    feed = Feed(*[page(*(invoice(n) for n in range(at, at + 10))) for at in range(0, 50, 10)])
+    rename, calls = os.rename, iter(range(1, 100))
+
+    def dying(source: Any, target: Any) -> None:
+        last = next(calls) == nth
+        if not last or when == "after":
+            rename(source, target)
+        if last:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("revenue_assets.landing.files.os.rename", dying)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, feed)
+    run(tmp_path, feed)
+    assert rows(tmp_path / "landing") == [(f"in_{n}", n + 1) for n in range(50)]
