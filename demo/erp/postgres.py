@@ -39,6 +39,9 @@ _ALWAYS = {
     "timezone": "UTC",
     "log_min_messages": "warning",
 }
+# Tryton sets no limit to a write. With this one, no request of a killed poster can still commit after half a minute,
+# so that a settle time above it is certain.
+SERVING = {"transaction_timeout": "30s"}
 # Only while the template is made: it is thrown away if the machine dies.
 UNSAFE_AND_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 

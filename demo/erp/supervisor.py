@@ -92,7 +92,8 @@ def _serve(python: Path, folder: Path, archive: Path) -> int:
                 (folder / name).replace(folder / f"{name}.1")
         if not data.exists():
             postgres.unpack(archive, data)
-        server = postgres.start(postgres.binaries(python.parent.parent), data, folder / "postgres.log")
+        bin_folder = postgres.binaries(python.parent.parent)
+        server = postgres.start(bin_folder, data, folder / "postgres.log", postgres.SERVING)
         tryton = None
         try:
             tryton, port = trytond.start(python, server.uri(), folder, folder / "trytond.log")

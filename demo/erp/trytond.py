@@ -65,13 +65,13 @@ def start(python: Path, uri: str, folder: Path, log: Path) -> tuple[subprocess.P
 
 def _configuration(folder: Path, uri: str, port: int) -> Path:
     """`timeout`: posting demands a session used within it; the default of 300 s is shorter than a quiet spell.
-    `[request] timeout` is the server's own limit per call: after it nothing of a call can still be committed."""
+
+    `retry`: the server would repeat a transaction that the database ended, up to five times and unseen. Callers see
+    it (503) and repeat it themselves, so that a request's life ends with its first transaction.
+    """
     path = folder / "trytond.conf"
     path.write_text(
-        f"[database]\nuri = {uri}\n"
-        f"[web]\nlisten = 127.0.0.1:{port}\n"
-        "[session]\ntimeout = 86400\n"
-        "[request]\ntimeout = 60\n"
+        f"[database]\nuri = {uri}\nretry = 0\n[web]\nlisten = 127.0.0.1:{port}\n[session]\ntimeout = 86400\n"
     )
     return path
 

@@ -32,7 +32,7 @@ PAGE_ROWS = 500
 # A full reading of 20,000 moves takes about half a minute: 600 to 1,200 moves a second were measured.
 FULL_ROWS_MAX = 20_000
 FULL_EVERY = dt.timedelta(hours=24)
-# Longest transaction of the server (60 s) and then some: a write date is set before its commit.
+# A write date is set before its commit; no transaction of that length is known.
 OVERLAP = dt.timedelta(minutes=10)
 
 _MOVE_FIELDS = [

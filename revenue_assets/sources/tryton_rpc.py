@@ -21,7 +21,7 @@ from revenue_assets.sources.base import checked_base_url, retry_after_seconds, s
 
 FaultKind = Literal["auth", "throttled", "unavailable", "uncertain", "refused"]
 
-READ_SECONDS_MAX = 120.0  # the server's own limit per call is 60 s
+READ_SECONDS_MAX = 120.0  # of one answer; the server ends a read after 60 s and a write never
 CONNECT_SECONDS_MAX = 10.0
 # A collision on the strict journal sequence clears in milliseconds; 6 tries ride over every one that was seen.
 TRIES_MAX = 6

@@ -304,6 +304,25 @@ def test_companies_post_apart_in_one_call(erp: TrytonErp) -> None:
     assert [(o.number or "")[:2] for o in outcomes] == ["1-", "3-", "1-"]
 
 
+def test_calls_are_bounded_in_lines(erp: TrytonErp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seven journals of three lines at seven lines a call are cut so; one that is too long goes alone."""
+    monkeypatch.setattr("revenue_assets.posting.erp.tryton.BATCH_LINES_MAX", 7)
+    long = journal(*[("1100", 1)] * 8, ("2100", -8))
+    documents = [simple(), simple(), simple(), long, simple(), simple(), simple()]
+    assert [len(chunk) for chunk in erp._chunks(documents)] == [2, 1, 1, 2, 1]
+    assert {o.state for o in erp.submit(documents)} == {"posted"}
+
+
+def test_no_transaction_outlives_the_settle_time(erp_server: ErpServer) -> None:
+    """What the demo's settle time rests on: the database ends a long transaction and the server does not repeat it."""
+    connection = psycopg2.connect(erp_server.erp.dsn)
+    with connection, connection.cursor() as cursor:
+        cursor.execute("show transaction_timeout")
+        assert cursor.fetchone() == ("30s",)
+    connection.close()
+    assert "retry = 0" in (erp_server.erp.folder / "trytond.conf").read_text()
+
+
 def test_a_lost_session_is_opened_again(erp: TrytonErp, erp_server: ErpServer) -> None:
     erp.periods("Meridian Inc")
     assert sql(erp_server, "delete from ir_session where create_uid = %s", erp_server.setup.robot) >= 1
