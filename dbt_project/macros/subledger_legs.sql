@@ -1,13 +1,13 @@
 {#- One leg of a journal entry, before foreign currency is settled. Debit positive.
 
     amount_fc: what the leg opens in functional currency, or, with `is_release`, the value to fall back on when the open
-    item `pool` carries nothing. A leg in functional currency ignores both. Legs of one entry need not balance across
+    item `pool` carries nothing; an `is_balancing` leg takes what the others leave. A leg in functional currency ignores both. Legs of one entry need not balance across
     currencies: the difference passes through currency_exchange and fx_gain / fx_loss (journal_legs). -#}
 {% macro leg(relation, role, amount_tc, amount_fc='null', is_release='false', pool='null', leg_no='1', entry_id=none,
     event_type="event_type", posting_date='posting_date', service_period=none, document_type='document_type',
     document_id='document_id', line_id='null', currency='currency', product_family="'default'", customer_id='null',
     jurisdiction='null', tax_code='null', entity_id='entity_id', is_prior_period='is_prior_period',
-    functional_currency='functional_currency', where='true') -%}
+    functional_currency='functional_currency', is_balancing='false', where='true') -%}
 select
     {{ entry_id or 'event_key' }} as entry_id,
     event_key,
@@ -26,6 +26,7 @@ select
     cast({{ amount_tc }} as bigint) as amount_tc,
     cast({{ amount_fc }} as bigint) as amount_fc,
     {{ is_release }} as is_release,
+    {{ is_balancing }} as is_balancing,
     {{ pool }} as pool,
     {{ product_family }} as product_family,
     {{ customer_id }} as customer_id,

@@ -52,3 +52,37 @@ cast(
     'unapplied_cash', 'tax_liability', 'intercompany_receivable', 'intercompany_payable',
 ]) }}
 {%- endmacro %}
+
+{#- Adds column `result` to `relation`: column `total` (equal within a group) split over the rows of the group by `weight`,
+    in multiples of column `unit`: floor of each share, then the missing units to the largest fractions, ties to the
+    earliest line_no. A negative total is split as its absolute value and negated; what no unit holds goes to the first. -#}
+{% macro allocate_over_lines(relation, total, weight, group_by, result) -%}
+select
+    ranked.* exclude (alloc_weight, alloc_whole, alloc_units, alloc_floor, alloc_rank),
+    cast(case when alloc_whole = 0 then 0
+        else case when {{ total }} < 0 then -1 else 1 end * (
+            unit * (alloc_floor + case when alloc_rank <= alloc_units - sum(alloc_floor) over (partition by {{ group_by }}) then 1 else 0 end)
+            + case when alloc_rank = 1 then abs({{ total }}) % unit else 0 end)
+        end as bigint) as {{ result }}
+from (
+    select
+        floored.*,
+        row_number() over (
+            partition by {{ group_by }}
+            order by case when alloc_whole = 0 then 0 else alloc_units * alloc_weight - alloc_floor * alloc_whole end desc, line_no
+        ) as alloc_rank
+    from (
+        select
+            weighed.*,
+            case when alloc_whole = 0 then 0 else alloc_units * alloc_weight // alloc_whole end as alloc_floor
+        from (
+            select
+                given.*,
+                cast(greatest({{ weight }}, 0) as hugeint) as alloc_weight,
+                cast(sum(greatest({{ weight }}, 0)) over (partition by {{ group_by }}) as hugeint) as alloc_whole,
+                cast(abs({{ total }}) // unit as hugeint) as alloc_units
+            from {{ relation }} as given
+        ) as weighed
+    ) as floored
+) as ranked
+{%- endmacro %}

@@ -10,6 +10,7 @@ with effects as (
         documents.rate_den,
         coalesce(lines.product_family, 'default') as product_family,
         coalesce(lines.contra_presentation, 'contra') as contra_presentation,
+        coalesce(lines.treatment, 'revenue') as treatment,
         coalesce(lines.bad_debt_tax_relief, false) as bad_debt_tax_relief,
         coalesce(lines.net_amount, 0) as line_net,
         coalesce(lines.tax_amount, 0) as line_tax,
@@ -149,7 +150,7 @@ settled as (
     from weighed
 )
 
-{{ leg('valued', 'contra_role', "case when kind = 'write_off' then 0 else eff_recognised end", 'recognised_fc', leg_no='leg_base + 1000 * line_no + 1',
+{{ leg('valued', 'contra_role', "case when kind = 'write_off' or (kind = 'void' and treatment = 'contract') then 0 else eff_recognised end", 'recognised_fc', leg_no='leg_base + 1000 * line_no + 1',
     line_id='line_id', product_family='product_family', customer_id='customer_id') }}
 union all
 {{ leg('valued', "'deferred_revenue'", 'eff_unrecognised', 'unrecognised_fc', leg_no='leg_base + 1000 * line_no + 2',

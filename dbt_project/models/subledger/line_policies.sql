@@ -8,6 +8,8 @@ with families as (
     union
     select entity_id, product_family from {{ ref('can_contract_lines') }}
     union
+    select entity_id, product_family from {{ ref('can_amendment_lines') }} where product_family is not null
+    union
     select entity_id, product_family from {{ ref('can_subscription_item_versions') }}
     union
     select entity_id, 'default' as product_family from {{ state('entities') }}

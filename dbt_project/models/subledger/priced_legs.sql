@@ -71,13 +71,24 @@ carried as (
     ) as next_movements
 ),
 
-valued as (
+carried_legs as (
     select
         foreign_legs.* exclude (leg_key, amount_fc, is_release),
         case when foreign_legs.currency = foreign_legs.functional_currency then foreign_legs.amount_tc
             else coalesce(carried.value_fc, foreign_legs.amount_fc) end as amount_fc
     from foreign_legs
     left join carried on foreign_legs.leg_key = carried.leg_key
+),
+
+-- Revenue of a contract takes the value at which its deferred layer is released: that is no exchange difference.
+valued as (
+    select
+        * exclude (is_balancing, amount_fc),
+        amount_fc - case
+            when is_balancing and row_number() over (partition by entry_id, is_balancing order by leg_no, line_id) = 1
+                then cast(sum(amount_fc) over (partition by entry_id) as bigint)
+            else 0 end as amount_fc
+    from carried_legs
 ),
 
 heads as (
@@ -142,7 +153,7 @@ union all
 select * from fx_legs
 union all
 select
-    legs.* exclude (amount_fc, is_release),
+    legs.* exclude (amount_fc, is_release, is_balancing),
     legs.amount_tc as amount_fc
 from legs
 left join foreign_entries on legs.entry_id = foreign_entries.entry_id

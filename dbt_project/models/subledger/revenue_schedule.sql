@@ -30,6 +30,11 @@ at_once as (
         and lines.document_id = billed.document_id and lines.line_id = billed.line_id
     where lines.at_once and lines.treatment in ('revenue', 'pending')
 )
+,
+
+obligations as (
+    select * from {{ ref('contract_movements') }} where kind <> 'billing' and amount + refund_change <> 0
+)
 
 select
     schedule.entity_id,
@@ -68,3 +73,32 @@ from (
 inner join lines
     on schedule.entity_id = lines.entity_id and schedule.document_type = lines.document_type
     and schedule.document_id = lines.document_id and schedule.line_id = lines.line_id
+union all
+select
+    entity_id,
+    document_type,
+    document_id,
+    cast(null as varchar) as document_line_id,
+    contract_id,
+    line_id as contract_line_id,
+    leg_line_no as line_no,
+    1 as segment_no,
+    0 as part_no,
+    {{ period_of('posting_date') }} as period,
+    service_period,
+    posting_date as recognition_date,
+    currency,
+    functional_currency,
+    -(amount + refund_change) as amount,
+    0 as discount_amount,
+    -(amount + refund_change) as amount_fc,
+    product_family,
+    customer_id,
+    correlation_id,
+    event_key,
+    cast(null as timestamp) as recorded_time,
+    true as at_once,
+    'obligation' as treatment,
+    cast(null as hugeint) as rate_num,
+    cast(null as hugeint) as rate_den
+from obligations
