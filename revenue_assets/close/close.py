@@ -57,7 +57,10 @@ class CloseReport:
         """A table of the gates, red ones first."""
         head = f"### {self.period}: {self.status}\n\n| | entity | gate | found | owner |\n|---|---|---|---|---|\n"
         gates = sorted(self.gates, key=lambda g: (g.is_green, g.entity_id, g.name))
-        lines = (f"| {'green' if g.is_green else 'RED'} | {g.entity_id} | {g.name} | {g.sentence} | {g.owner} |" for g in gates)
+        lines = (
+            f"| {'green' if g.is_green else 'RED'} | {g.entity_id} | {g.name} | {g.sentence} | {g.owner} |"
+            for g in gates
+        )
         return head + "\n".join(lines)
 
 
@@ -82,7 +85,9 @@ def close_period(
     journal.prepare()
     with leases.held(store, leases.JOURNAL, wait_seconds=60.0, clock=clock) as lease:
         periods.ensure(store, wanted, period, period, clock=clock)
-        connection = duckdb.connect(str(warehouse), read_only=True) if isinstance(warehouse, Path) else warehouse.cursor()
+        connection = (
+            duckdb.connect(str(warehouse), read_only=True) if isinstance(warehouse, Path) else warehouse.cursor()
+        )
         try:
             books = _books(store, journal, connection, state, as_of)
             snapshots = {entity: snapshot(books, entity, period) for entity in wanted}
@@ -101,11 +106,17 @@ def close_period(
             leases.assert_held(writer, lease)
             entries = [
                 periods.hard_close(
-                    writer, e, period, actor, snapshot_hash=hashes[e], snapshot_json=audit.canonical(_digests(snapshots[e])), now=now
+                    writer,
+                    e,
+                    period,
+                    actor,
+                    snapshot_hash=hashes[e],
+                    snapshot_json=audit.canonical(_digests(snapshots[e])),
+                    now=now,
                 )
                 for e in wanted
                 if e not in known
-            ]  # fmt: skip
+            ]
             audit.record(writer, now, entries)
         return CloseReport(period, "closed" if entries else "unchanged", wanted, tuple(gates), hashes)
 
@@ -114,17 +125,22 @@ def snapshot(books: Books, entity_id: str, period: str) -> dict[str, Any]:
     """What a close is a close of: trial balance, posted totals, open variances, rules. JSON-able, in a fixed order."""
     balance = f"""
         select account_role, currency, sum(amount_tc)::bigint as tc, sum(amount_fc)::bigint as fc from {books.booked}
-        where entity_id = ? and posting_period <= ? group by all having sum(amount_tc) <> 0 or sum(amount_fc) <> 0 order by all
+        where entity_id = ? and posting_period <= ? group by all having sum(amount_tc) <> 0 or sum(amount_fc) <> 0
+            order by all
     """
     variances: list[dict[str, Any]] = []
     if has_tables(books.warehouse, "reconciliation.rec_items"):
         query = """
-            select recon_id, currency, variance_class, coalesce(reference, item_key) as reference, sum(difference)::bigint as difference
-            from reconciliation.rec_items where entity_id = ? and period = ? and variance_class is not null group by all order by all
+            select recon_id, currency, variance_class, coalesce(reference, item_key) as reference,
+                sum(difference)::bigint as difference
+            from reconciliation.rec_items where entity_id = ? and period = ? and variance_class is not null
+                group by all order by all
         """
         variances = rows(books.warehouse, query, [entity_id, period])
     b = posting_batches.c
-    query_batches = select(b.batch_key, b.debit_fc).where(b.entity_id == entity_id, b.period == period).order_by(b.batch_key)
+    query_batches = (
+        select(b.batch_key, b.debit_fc).where(b.entity_id == entity_id, b.period == period).order_by(b.batch_key)
+    )
     with books.store.read() as connection:
         totals = [list(row) for row in connection.execute(query_batches)]
     file = str(books.state / "policy.parquet").replace("'", "''")
@@ -149,7 +165,9 @@ def _books(store: Store, journal: Journal, connection: duckdb.DuckDBPyConnection
 def _closed_snapshots(connection: Any, entities: tuple[str, ...], period: str) -> dict[str, tuple[str, str]]:
     """Entity -> (hash, digests of the parts) of those that are closed already."""
     p = period_table.c
-    mine = (p.entity_id.in_(entities)) & (p.book == periods.MAIN) & (p.period == period) & (p.status == months.HARD_CLOSED)
+    mine = (
+        (p.entity_id.in_(entities)) & (p.book == periods.MAIN) & (p.period == period) & (p.status == months.HARD_CLOSED)
+    )
     query = select(p.entity_id, p.snapshot_hash, p.snapshot_json).where(mine)
     return {r.entity_id: (r.snapshot_hash, r.snapshot_json) for r in connection.execute(query)}
 
@@ -158,13 +176,27 @@ def _compare(entity_id: str, period: str, known: tuple[str, str], now: dict[str,
     """One gate: the closed period's snapshot is what it was; a red one names the parts that are not."""
     old_hash, old_digests = known
     if audit.sha256(now) == old_hash:
-        return [Gate("snapshot_is_unchanged", entity_id, True, f"{period} is closed; its snapshot {old_hash[:12]} still holds.")]
+        return [
+            Gate(
+                "snapshot_is_unchanged",
+                entity_id,
+                True,
+                f"{period} is closed; its snapshot {old_hash[:12]} still holds.",
+            )
+        ]
     digests = audit.canonical(_digests(now))
     parts = [name for name, digest in _digests(now).items() if f'"{name}":"{digest}"' not in old_digests]
     if digests == old_digests:
         raise StoreError(f"the stored snapshot of {entity_id} {period} contradicts itself; run the audit check.")
     words = ", ".join(part.replace("_", " ") for part in parts)
-    return [Gate("snapshot_is_unchanged", entity_id, False, f"{period} is closed, but what it was closed with differs now: {words}.")]
+    return [
+        Gate(
+            "snapshot_is_unchanged",
+            entity_id,
+            False,
+            f"{period} is closed, but what it was closed with differs now: {words}.",
+        )
+    ]
 
 
 def _digests(parts: dict[str, Any]) -> dict[str, str]:

@@ -16,7 +16,8 @@ from revenue_assets.store.exceptions import Item, SyncReport
 RECONCILIATION, SUBLEDGER = "reconciliation", "subledger"
 # Shown and matched, nobody's work.
 _NO_EXCEPTION = "('rounding')"
-# One exception per (recon, class, entity, reference). An item of one period whose halves lie in two months nets out when
+# One exception per (recon, class, entity, reference). An item of one period whose halves lie in two months
+# nets out when
 # both are there; an item carried from month to month counts with its last amount, and is gone when the last statement
 # no longer has it.
 _VARIANCES = f"""
@@ -119,19 +120,38 @@ def rows(connection: duckdb.DuckDBPyConnection, query: str, parameters: object =
 def _variance(row: dict[str, Any], owners: dict[str, str], class_owners: dict[str, str]) -> Item:
     kind = row["variance_class"]
     return Item(
-        category=kind, reference=row["reference"], owner_team=exceptions.owner_of(kind, owners.get(row["recon_id"]), class_owners),
-        entity_id=row["entity_id"], recon_id=row["recon_id"], period=row["period"], currency=row["currency"], amount=row["amount"],
-        blocks_close=bool(row["gates"]), severity="error" if row["gates"] else "warning", customer_id=row["customer_id"],
-        correlation_id=row["correlation_id"], erp_document=row["erp_document"], error_code=kind, error_message=row["explanation"],
+        category=kind,
+        reference=row["reference"],
+        owner_team=exceptions.owner_of(kind, owners.get(row["recon_id"]), class_owners),
+        entity_id=row["entity_id"],
+        recon_id=row["recon_id"],
+        period=row["period"],
+        currency=row["currency"],
+        amount=row["amount"],
+        blocks_close=bool(row["gates"]),
+        severity="error" if row["gates"] else "warning",
+        customer_id=row["customer_id"],
+        correlation_id=row["correlation_id"],
+        erp_document=row["erp_document"],
+        error_code=kind,
+        error_message=row["explanation"],
         next_action=_NEXT.get(kind, "Compare the two sides and correct the one that is wrong."),
-    )  # fmt: skip
+    )
 
 
 def _rejected(row: dict[str, Any], class_owners: dict[str, str]) -> Item:
     kind = row["class"]
     return Item(
-        category=kind, reference=row["exception_key"], owner_team=exceptions.owner_of(kind, EXCEPTION_OWNERS.get(kind), class_owners),
-        entity_id=row["entity_id"], currency=row["currency"], amount=row["amount"], blocks_close=exceptions.blocks(kind),
-        severity="error", source_event_id=row["event_key"], error_code=kind, error_message=row["detail"],
+        category=kind,
+        reference=row["exception_key"],
+        owner_team=exceptions.owner_of(kind, EXCEPTION_OWNERS.get(kind), class_owners),
+        entity_id=row["entity_id"],
+        currency=row["currency"],
+        amount=row["amount"],
+        blocks_close=exceptions.blocks(kind),
+        severity="error",
+        source_event_id=row["event_key"],
+        error_code=kind,
+        error_message=row["detail"],
         next_action=f"Correct {row['subject'] or 'the event'} at the source; it is taken up by itself.",
-    )  # fmt: skip
+    )

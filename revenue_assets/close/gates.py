@@ -67,7 +67,8 @@ def _journal(books: Books, entity_id: str, period: str) -> Iterator[Gate]:
     query = f"""
         with should as (
             select distinct entry_key, entry_hash from subledger.journal_lines
-            where entity_id = $entity and period = $period and accounting_date <= $as_of and (amount_fc <> 0 or amount_tc <> 0)
+            where entity_id = $entity and period = $period and accounting_date <= $as_of and (amount_fc <> 0
+                or amount_tc <> 0)
         ),
         live as (
             select entry_key, entry_hash from {books.booked}
@@ -107,12 +108,17 @@ def _reconciliations(books: Books, entity_id: str, period: str) -> Iterator[Gate
         yield Gate("reconciliations_ran", entity_id, False, "The reconciliations have not been built.", "Data platform")
         return
     file = str(books.state / "recon_policy.parquet").replace("'", "''")
-    wanted = rows(books.warehouse, f"select recon_id, coalesce(materiality_floor, 0) as floor from read_parquet('{file}') where gates_close")
+    wanted = rows(
+        books.warehouse,
+        f"select recon_id, coalesce(materiality_floor, 0) as floor from read_parquet('{file}') where gates_close",
+    )
     floors = {row["recon_id"]: row["floor"] for row in wanted}
     query = "select * from reconciliation.rec_statements where entity_id = ? and period = ?"
     statements = rows(books.warehouse, query, [entity_id, period])
     missing = sorted(set(floors) - {s["recon_id"] for s in statements}, key=_by_number)
-    sentence = f"No statement of {', '.join(missing)}." if missing else f"{len(floors)} reconciliations have their statement."
+    sentence = (
+        f"No statement of {', '.join(missing)}." if missing else f"{len(floors)} reconciliations have their statement."
+    )
     yield Gate("reconciliations_ran", entity_id, not missing, sentence, "Data platform")
     yield from _variances(books, entity_id, period, statements, floors)
 
@@ -128,8 +134,10 @@ def _variances(
     """
     variances = [v for v in rows(books.warehouse, query, [entity_id, period]) if v["recon_id"] in floors]
     with books.store.read() as connection:
-        accepted = set(
-            connection.scalars(select(exception_table.c.exception_id).where(exception_table.c.status == exceptions.ACCEPTED))
+        accepted: set[str] = set(
+            connection.scalars(
+                select(exception_table.c.exception_id).where(exception_table.c.status == exceptions.ACCEPTED)
+            )
         )
     for s in statements:
         recon = s["recon_id"]
@@ -146,10 +154,14 @@ def _variances(
             sentence = f"{recon}: {rest} minor units {s['currency']} are unexplained; the limit is {floors[recon]}."
             yield Gate("variances_are_explained", entity_id, False, sentence, recon_owners.get(recon, "Controller"))
     unowned = [
-        v for v in variances
-        if not (class_owners.get(v["variance_class"]) or recon_owners.get(v["recon_id"])) and abs(v["difference"]) > floors[v["recon_id"]]
-    ]  # fmt: skip
-    first = f", the largest {unowned[0]['difference']} {unowned[0]['currency']} on {unowned[0]['named']}" if unowned else ""
+        v
+        for v in variances
+        if not (class_owners.get(v["variance_class"]) or recon_owners.get(v["recon_id"]))
+        and abs(v["difference"]) > floors[v["recon_id"]]
+    ]
+    first = (
+        f", the largest {unowned[0]['difference']} {unowned[0]['currency']} on {unowned[0]['named']}" if unowned else ""
+    )
     sentence = f"{len(unowned)} variances above the limit have no owner{first}."
     yield Gate("variances_have_owners", entity_id, not unowned, sentence)
 
@@ -162,7 +174,13 @@ def _suspense(books: Books, entity_id: str, period: str) -> Iterator[Gate]:
     """
     left = books.warehouse.execute(query, [entity_id, period]).fetchall()
     words = ", ".join(f"{tc} {currency}" for currency, tc, _ in left)
-    yield Gate("suspense_is_zero", entity_id, not left, f"Suspense holds {words or 'nothing'} (minor units).", "Revenue accounting")
+    yield Gate(
+        "suspense_is_zero",
+        entity_id,
+        not left,
+        f"Suspense holds {words or 'nothing'} (minor units).",
+        "Revenue accounting",
+    )
 
 
 def _exceptions(books: Books, entity_id: str, period: str) -> Iterator[Gate]:
@@ -176,7 +194,7 @@ def _exceptions(books: Books, entity_id: str, period: str) -> Iterator[Gate]:
     )
     with books.store.read() as connection:
         query = select(t.category, t.owner_team, func.count()).where(blocking).group_by(t.category, t.owner_team)
-        found = connection.execute(query.order_by(t.category, t.owner_team)).all()
+        found: list[Any] = list(connection.execute(query.order_by(t.category, t.owner_team)))
     for category, owner, count in found:
         sentence = f"{count} open {category.replace('_', ' ')} exceptions block the close."
         yield Gate("no_blocking_exceptions", entity_id, False, sentence, owner)

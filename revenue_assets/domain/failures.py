@@ -21,7 +21,9 @@ class FailureClass(NamedTuple):
 
 
 _CLASSES = (
-    FailureClass("auth", True, False, "Integration", "Check the ERP user's credentials and rights; posting goes on by itself."),
+    FailureClass(
+        "auth", True, False, "Integration", "Check the ERP user's credentials and rights; posting goes on by itself."
+    ),
     FailureClass("throttled", True, False, "Integration", "Nothing to do: the ERP asked us to slow down."),
     FailureClass("unavailable", True, True, "Integration", "Check that the ERP is up; posting goes on by itself."),
     FailureClass("uncertain", True, True, "Integration", "Look the document up in the ERP by its key, then replay."),
@@ -29,15 +31,27 @@ _CLASSES = (
         "period_closed", False, False, "Controller", "Reopen the period in the ERP or re-date the batch, then replay."
     ),
     FailureClass(
-        "mapping_missing", False, False, "Revenue accounting", "Add the account, company or currency mapping, then replay."
+        "mapping_missing",
+        False,
+        False,
+        "Revenue accounting",
+        "Add the account, company or currency mapping, then replay.",
     ),
     FailureClass("invalid", False, False, "Integration", "Read the ERP's message, correct the cause, then replay."),
-    FailureClass("conflict", False, True, "Integration", "The key is in the ERP with other content: compare the two documents."),
     FailureClass(
-        "readback_mismatch", False, True, "Integration", "The ERP's document differs from the batch: compare, correct it there."
+        "conflict", False, True, "Integration", "The key is in the ERP with other content: compare the two documents."
     ),
-    FailureClass("unsupported", False, False, "Integration", "The ERP adapter cannot do this; post it by hand or extend it."),
-)  # fmt: skip
+    FailureClass(
+        "readback_mismatch",
+        False,
+        True,
+        "Integration",
+        "The ERP's document differs from the batch: compare, correct it there.",
+    ),
+    FailureClass(
+        "unsupported", False, False, "Integration", "The ERP adapter cannot do this; post it by hand or extend it."
+    ),
+)
 CLASSES: dict[str, FailureClass] = {c.name: c for c in _CLASSES}
 
 # Owners of exceptions that are not ERP answers, by variance or booking class; ACCOUNTING section 13 owns the rest.

@@ -136,27 +136,58 @@ def _document(rows: list[dict[str, Any]], tenant: str, as_of: dt.date) -> dict[s
         )
     document_json = canonical(
         {
-            "tenant": tenant, "entity_id": head["entity_id"], "erp_company": head["erp_company"], "book": head["book"],
-            "period": head["posting_period"], "date": date, "event_class": head["event_class"], "rule_hash": head["rule_hash"],
-            "functional_currency": head["functional_currency"], "lines": lines,
+            "tenant": tenant,
+            "entity_id": head["entity_id"],
+            "erp_company": head["erp_company"],
+            "book": head["book"],
+            "period": head["posting_period"],
+            "date": date,
+            "event_class": head["event_class"],
+            "rule_hash": head["rule_hash"],
+            "functional_currency": head["functional_currency"],
+            "lines": lines,
         }
-    )  # fmt: skip
+    )
     parts = (tenant, head["entity_id"], head["posting_period"], head["rule_hash"] or "", document_json)
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
     row = {
-        "batch_key": key, "content_hash": outbox.content_hash(document_json), "tenant": tenant, "entity_id": head["entity_id"],
-        "erp_company": head["erp_company"], "book": head["book"], "period": head["posting_period"],
-        "event_class": head["event_class"], "rule_hash": head["rule_hash"] or "", "functional_currency": head["functional_currency"],
-        "currency_set": ",".join(sorted({line["currency"] for line in lines})), "accounting_date": date,
-        "line_count": len(lines), "member_count": sum(line["member_count"] for line in lines), "debit_fc": debit,
-        "credit_fc": credit, "document_json": document_json, "mode": outbox.LIVE, "status": posting_state.PLANNED,
-    }  # fmt: skip
+        "batch_key": key,
+        "content_hash": outbox.content_hash(document_json),
+        "tenant": tenant,
+        "entity_id": head["entity_id"],
+        "erp_company": head["erp_company"],
+        "book": head["book"],
+        "period": head["posting_period"],
+        "event_class": head["event_class"],
+        "rule_hash": head["rule_hash"] or "",
+        "functional_currency": head["functional_currency"],
+        "currency_set": ",".join(sorted({line["currency"] for line in lines})),
+        "accounting_date": date,
+        "line_count": len(lines),
+        "member_count": sum(line["member_count"] for line in lines),
+        "debit_fc": debit,
+        "credit_fc": credit,
+        "document_json": document_json,
+        "mode": outbox.LIVE,
+        "status": posting_state.PLANNED,
+    }
     return {"row": row, "lines": [_batch_line(key, line, head["functional_currency"]) for line in lines]}
 
 
 def _line(row: dict[str, Any]) -> dict[str, Any]:
-    names = ("line_no", "account_role", "account_code", "currency", "amount_tc", "debit_fc", "credit_fc", "product_family",
-             "prior_period", "member_count", "members_hash")  # fmt: skip
+    names = (
+        "line_no",
+        "account_role",
+        "account_code",
+        "currency",
+        "amount_tc",
+        "debit_fc",
+        "credit_fc",
+        "product_family",
+        "prior_period",
+        "member_count",
+        "members_hash",
+    )
     dimensions = {name: row[column] for name, column in _DIMENSIONS.items() if row[column] is not None}
     return {name: row[name] for name in names} | {"dimensions": dimensions}
 
@@ -174,7 +205,8 @@ def _commit(
     all_lines, taken_lines, held_lines, money_left, members = connection.execute(sql.CONSERVATION).fetchall()[0]
     if all_lines != taken_lines + held_lines or money_left != 0 or members != taken_lines:
         raise StoreError(
-            f"the cut would lose lines: {all_lines} booked, {taken_lines} taken ({members} as members), {held_lines} held."
+            f"the cut would lose lines: {all_lines} booked, {taken_lines} taken ({members} as members), "
+            f"{held_lines} held."
         )
     missing = _missing(connection)
     now = clock.now()
@@ -223,10 +255,17 @@ def _missing(connection: duckdb.DuckDBPyConnection) -> list[exceptions.Item]:
         )
         reference = f"{entity}:erp_company" if is_company else f"{entity}:{role}:{family or '*'}"
         items[reference] = exceptions.Item(
-            category="mapping_missing", reference=reference, owner_team=exceptions.owner_of("mapping_missing", None, {}),
-            entity_id=entity, period=period, currency=currency, amount=amount, blocks_close=True, severity="error",
+            category="mapping_missing",
+            reference=reference,
+            owner_team=exceptions.owner_of("mapping_missing", None, {}),
+            entity_id=entity,
+            period=period,
+            currency=currency,
+            amount=amount,
+            blocks_close=True,
+            severity="error",
             error_code="mapping_missing",
             error_message=f"No ERP mapping for {what}: {lines} lines of {entries} entries wait.",
             next_action="Add the mapping in the company config; the lines are posted by the next run.",
-        )  # fmt: skip
+        )
     return list(items.values())

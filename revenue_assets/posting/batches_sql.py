@@ -1,9 +1,11 @@
-"""The set-based half of cutting batches: temporary tables in one DuckDB connection. Order and commits are in `batches`."""
+"""The set-based half of cutting batches: temporary tables in one DuckDB connection. Order and commits are in
+`batches`."""
 
 from __future__ import annotations
 
 # Policy's summary columns that only refine a line, beside those every line has (account, currency, side).
 REFINEMENTS = ("accounting_date", "tax_code", "jurisdiction", "customer_id")
+_REFINED = ", ".join(f"""coalesce(json_contains(r.summary_key, '"{c}"'), false) as by_{c}""" for c in REFINEMENTS)
 
 
 def candidates(booked: str, members: str) -> list[str]:
@@ -20,7 +22,8 @@ anti join {members} as m on b.booked_line_id = m.booked_line_id
 
 
 def mapped(state: str) -> list[str]:
-    """Temporary tables `coded` (uncut with account code and ERP company), `unmapped` and `entry` from the masters in `state`."""
+    """Temporary tables `coded` (uncut with account code and ERP company), `unmapped` and `entry` from the
+    masters in `state`."""
 
     def file(name: str) -> str:
         return "read_parquet('" + f"{state}/{name}.parquet".replace("'", "''") + "')"
@@ -44,7 +47,7 @@ select
     try_cast(r.detail_threshold as bigint) as detail_threshold,
     r.summary_key is null or json_contains(r.summary_key, '"product_family"') as by_product_family,
     r.summary_key is null or json_contains(r.summary_key, '"prior_period"') as by_prior_period,
-    {", ".join("coalesce(json_contains(r.summary_key, '" + chr(34) + c + chr(34) + f"'), false) as by_{c}" for c in REFINEMENTS)}
+    {_REFINED}
 from {file("entities")} as e
 left join rules as r using (entity_id)
 """,
@@ -110,9 +113,11 @@ inner join summary as s on c.entity_id = s.entity_id
 """
 _DOCUMENT = "entity_id, erp_company, book, posting_period, event_class, rule_hash, functional_currency, part"
 _LINE = (
-    "account_role, account_code, currency, line_family, line_prior, line_date, line_tax_code, line_jurisdiction, line_customer, "
+    "account_role, account_code, currency, line_family, line_prior, line_date, line_tax_code, "
+    "line_jurisdiction, line_customer, "
     "line_entry, side"
 )
+_SAME_LINE = " and ".join(f"a.{c} is not distinct from s.{c}" for c in f"{_DOCUMENT}, {_LINE}".split(", "))
 SUMMARISED = f"""
 -- grain: one line of one document; numbered in a fixed order, debits before credits of the same account
 create or replace temp table summarised as
@@ -130,19 +135,22 @@ select
     dense_rank() over (order by {_DOCUMENT})::integer as document_no,
     row_number() over (
         partition by {_DOCUMENT}
-        order by account_role, account_code, currency, line_family nulls first, line_prior nulls first, line_date nulls first,
-            line_tax_code nulls first, line_jurisdiction nulls first, line_customer nulls first, line_entry nulls first, side desc
+        order by account_role, account_code, currency, line_family nulls first, line_prior nulls first,
+            line_date nulls first,
+            line_tax_code nulls first, line_jurisdiction nulls first, line_customer nulls first,
+                line_entry nulls first, side desc
     )::integer as line_no
 from grouped
 """
 OVERSIZE = """
-select document_no, any_value(entity_id), count(*) from summarised group by document_no having count(*) > {limit} order by 1
+select document_no, any_value(entity_id), count(*) from summarised group by document_no having count(*) > {limit}
+    order by 1
 """
 # Entries of one document in a fixed order, with the summary lines each one touches.
 ENTRY_LINES = f"""
 select a.entry_id, list(distinct s.line_no order by s.line_no)
 from assigned as a
-inner join summarised as s on {" and ".join(f"a.{c} is not distinct from s.{c}" for c in (_DOCUMENT + ", " + _LINE).split(", "))}
+inner join summarised as s on {_SAME_LINE}
 where s.document_no = ?
 group by a.entry_id order by a.entry_id
 """
@@ -158,7 +166,7 @@ from summarised order by document_no, line_no
 MEMBERS = f"""
 select a.booked_line_id, k.batch_key, s.line_no as batch_line_no, '{{cut_id}}' as cut_id
 from assigned as a
-inner join summarised as s on {" and ".join(f"a.{c} is not distinct from s.{c}" for c in (_DOCUMENT + ", " + _LINE).split(", "))}
+inner join summarised as s on {_SAME_LINE}
 inner join document_keys as k on s.document_no = k.document_no
 order by k.batch_key, s.line_no, a.booked_line_id
 """

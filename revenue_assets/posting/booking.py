@@ -23,13 +23,19 @@ from revenue_assets.store.ledger import Journal, read_files, write_file
 
 ORIGIN = "booking"
 _HELD_SENTENCES = {
-    "unbalanced_entry": ("The entry's lines do not add up to zero.", "Correct the subledger's template or the event; it books by itself."),
-    "closed_period": ("The entry belongs to a closed period and policy says reject.", "Reopen the period or change closed_period_policy."),
+    "unbalanced_entry": (
+        "The entry's lines do not add up to zero.",
+        "Correct the subledger's template or the event; it books by itself.",
+    ),
+    "closed_period": (
+        "The entry belongs to a closed period and policy says reject.",
+        "Reopen the period or change closed_period_policy.",
+    ),
     "closed_period_material": (
         "The document is above the materiality limit for closed periods.",
         "Accept this exception to book it into the first open period, or reopen the closed one.",
     ),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -115,15 +121,22 @@ def _book(
     period_totals = [manifest.PeriodTotal(*row) for row in connection.execute(sql.PERIOD_TOTALS).fetchall()]
     count = _dicts(connection, sql.COUNTS)[0]
     stamp = write_file(connection, sql.ORDERED, journal.lines / f"{booking_id}.parquet")
-    # No clean-up of the file if this fails: whether the commit happened is for the manifest to say, at the next booking.
+    # No clean-up of the file if this fails: whether the commit happened is for the manifest to say, at the
+    # next booking.
     with store.write() as writer:
         leases.assert_held(writer, lease)
         if periods.closed(writer) != closed:
             raise StoreError("a period changed its state while booking; run the booking again.")
         manifest.commit_booking(
-            writer, booking_id, stamp, row_count=count["lines"], control_totals=totals, periods=period_totals,
-            booked_at=now, actor=actor,
-        )  # fmt: skip
+            writer,
+            booking_id,
+            stamp,
+            row_count=count["lines"],
+            control_totals=totals,
+            periods=period_totals,
+            booked_at=now,
+            actor=actor,
+        )
         exceptions.sync(writer, ORIGIN, held, now)
     return BookingReport(booking_id, **count, held=_count(held), control_totals=totals, orphans_removed=orphans)
 
@@ -132,7 +145,8 @@ def _refuse_vanished_entities(connection: duckdb.DuckDBPyConnection) -> None:
     gone = [row[0] for row in connection.execute(sql.VANISHED_ENTITIES).fetchall()]
     if gone:
         raise StoreError(
-            f"the subledger has no line of {', '.join(gone)}, which has booked lines; booking would reverse all of them. "
+            f"the subledger has no line of {', '.join(gone)}, which has booked lines; booking would reverse all "
+            f"of them. "
             "Rebuild the warehouse from landing first."
         )
 
@@ -165,13 +179,22 @@ def _held(connection: duckdb.DuckDBPyConnection) -> list[exceptions.Item]:
         message, next_action = _HELD_SENTENCES[row["category"]]
         items.append(
             exceptions.Item(
-                category=row["category"], reference=row["entry_key"], owner_team=exceptions.owner_of(row["category"], None, {}),
-                entity_id=row["entity_id"], period=row["period"], currency=row["functional_currency"], amount=row["amount"],
-                blocks_close=True, severity="error", correlation_id=row["correlation_id"], source_event_id=row["event_key"],
-                error_code=row["category"], next_action=next_action,
+                category=row["category"],
+                reference=row["entry_key"],
+                owner_team=exceptions.owner_of(row["category"], None, {}),
+                entity_id=row["entity_id"],
+                period=row["period"],
+                currency=row["functional_currency"],
+                amount=row["amount"],
+                blocks_close=True,
+                severity="error",
+                correlation_id=row["correlation_id"],
+                source_event_id=row["event_key"],
+                error_code=row["category"],
+                next_action=next_action,
                 error_message=f"{message} Document {row['document_id']}, {row['event_type']}.",
             )
-        )  # fmt: skip
+        )
     return items
 
 

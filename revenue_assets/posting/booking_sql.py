@@ -14,7 +14,8 @@ _SHOULD = ", ".join(f"s.{name}" for name in JOURNAL_LINE_COLUMNS)
 
 
 def difference(booked: str, as_of: dt.date) -> list[str]:
-    """Temporary tables `should`, `live` and `candidate` from the subledger and the booked files (`booked`: SQL to read them)."""
+    """Temporary tables `should`, `live` and `candidate` from the subledger and the booked files (`booked`: SQL
+    to read them)."""
     return [
         f"""
 -- grain: one line that should exist; a line of nothing is not a posting
@@ -50,14 +51,16 @@ to_book as (
     where coalesce(live.net, 0) = 0
 )
 select
-    -1 as sign, l.generation, l.booking_id as reverses_booking_id, l.posting_period as base_period, l.posting_date as base_date,
+    -1 as sign, l.generation, l.booking_id as reverses_booking_id, l.posting_period as base_period,
+        l.posting_date as base_date,
     {_REVERSED}
 from {booked} as l
 inner join to_reverse as r on l.entry_key = r.entry_key and l.entry_hash = r.entry_hash and l.generation = r.generation
 where l.sign = 1
 union all by name
 select
-    1 as sign, b.generation, null::varchar as reverses_booking_id, s.period as base_period, s.accounting_date as base_date,
+    1 as sign, b.generation, null::varchar as reverses_booking_id, s.period as base_period,
+        s.accounting_date as base_date,
     {_SHOULD}
 from should as s
 inner join to_book as b on s.entry_key = b.entry_key and s.entry_hash = b.entry_hash
@@ -77,17 +80,20 @@ group by entity_id order by entity_id
 """
 BASE_PERIODS = "select distinct entity_id, base_period from candidate order by all"
 PERIOD_MAP = """
-create or replace temp table period_map (entity_id varchar, base_period varchar, posting_period varchar, redated_to date)
+create or replace temp table period_map (entity_id varchar, base_period varchar, posting_period varchar,
+    redated_to date)
 """
 
 
 def decide(policy_file: str) -> list[str]:
-    """Temporary tables `placed` (candidate with its posting period), `held` (entries that must wait) and `chosen` (the rest)."""
+    """Temporary tables `placed` (candidate with its posting period), `held` (entries that must wait) and
+    `chosen` (the rest)."""
     quoted = policy_file.replace("'", "''")
     return [
         """
 create or replace temp table placed as
-select c.*, m.posting_period, coalesce(m.redated_to, c.base_date) as posting_date, m.redated_to is not null as is_redated
+select c.*, m.posting_period, coalesce(m.redated_to, c.base_date) as posting_date,
+    m.redated_to is not null as is_redated
 from candidate as c
 inner join period_map as m using (entity_id, base_period)
 """,
@@ -112,17 +118,20 @@ with unbalanced as (
         from candidate where sign = 1 group by entry_key, entry_hash, currency
     ) where tc <> 0 or n <> numbers
     union
-    select entry_key from (select entry_key, entry_hash, sum(amount_fc) as fc from candidate where sign = 1 group by all) where fc <> 0
+    select entry_key from (select entry_key, entry_hash, sum(amount_fc) as fc from candidate where sign = 1
+        group by all) where fc <> 0
 ),
 gross as (
     select entity_id, document_id, sign, sum(greatest(amount_fc, 0)) as amount
     from placed where is_redated group by all
 ),
 late as (
-    select distinct p.entry_key, coalesce(k.closed_period_policy, 'first_open') = 'reject' as rejected, g.amount > k.materiality as material
+    select distinct p.entry_key, coalesce(k.closed_period_policy, 'first_open') = 'reject' as rejected,
+        g.amount > k.materiality as material
     from placed as p
     left join closed_policy as k using (entity_id)
-    inner join gross as g on p.entity_id = g.entity_id and p.sign = g.sign and p.document_id is not distinct from g.document_id
+    inner join gross as g on p.entity_id = g.entity_id and p.sign = g.sign and p.document_id is not distinct
+        from g.document_id
     where p.is_redated
 ),
 reasons as (

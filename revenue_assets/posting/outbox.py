@@ -14,43 +14,19 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from sqlalchemy import func, select
 
 from revenue_assets.domain import posting_state as state
-from revenue_assets.domain.failures import backoff_seconds
-from revenue_assets.posting import steps
-from revenue_assets.posting.erp.documents import unfit
-from revenue_assets.posting.erp.port import ErpError, ErpPort, Failure, Journal, Outcome
+from revenue_assets.posting.erp.port import ErpPort
 from revenue_assets.posting.steps import Limits
+from revenue_assets.posting.worker import CompanyReport, CompanyWorker
 from revenue_assets.store import audit, circuits, exceptions, leases, outbox
 from revenue_assets.store.clock import SYSTEM_CLOCK, Clock
 from revenue_assets.store.engine import Store, StoreError
 from revenue_assets.store.outbox import Batch, Step
-from revenue_assets.store.tables import posting_attempts, posting_batches
-
-T = TypeVar("T")
-# A batch that has waited this many sends for an ERP that is down becomes visible as an exception; it still retries.
-OUTAGE_ATTEMPTS = 5
-# Ids in one look-up or read-back.
-READ_CHUNK = 200
-
-
-@dataclass
-class CompanyReport:
-    """What one drain did for one ERP company. Counts are batches."""
-
-    company: str
-    sent: int = 0
-    verified: int = 0
-    found: int = 0
-    dead: int = 0
-    waiting: int = 0
-    next_due: dt.datetime | None = None
-    paused: str | None = None
-    held_elsewhere: str | None = None
-    stopped: bool = False
+from revenue_assets.store.tables import posting_batches
 
 
 @dataclass
@@ -99,7 +75,9 @@ def ready(store: Store, *, clock: Clock = SYSTEM_CLOCK, relaunch_seconds: float 
             attempt = leases.fence_of(connection, name) + 1
             slot = int((now - dt.datetime(1970, 1, 1)).total_seconds() // relaunch_seconds)  # noqa: DTZ001
             created = connection.scalar(
-                select(func.min(posting_batches.c.created_at)).where(posting_batches.c.batch_key.in_([b.batch_key for b in due[:500]]))
+                select(func.min(posting_batches.c.created_at)).where(
+                    posting_batches.c.batch_key.in_([b.batch_key for b in due[:500]])
+                )
             )
             out.append(Work(company, len(due), attempt, f"post:{company}:{attempt}:{slot}", created or now))
     return out
@@ -137,7 +115,7 @@ def drain(
             if company not in ports:
                 report.unserved.append(company)
                 continue
-            worker = _Worker(store, ports[company], company, clock, limits, stopping, progress)
+            worker = CompanyWorker(store, ports[company], company, clock, limits, stopping, progress)
             report.companies.append(worker.run())
     return report
 
@@ -155,292 +133,16 @@ def replay(store: Store, batch_key: str, *, actor: str, note: str = "", clock: C
         target = state.UNCERTAIN if batch.attempts else state.PLANNED
         values = {"settle_until": now, "next_attempt_at": None}
         step = Step(batch, target, "replay", "ok", values, None, note or None)
-        (after,) = outbox.apply(connection, [step], max(batch.fence, leases.fence_of(connection, f"erp:{batch.erp_company}")), actor, now, actor)
+        (after,) = outbox.apply(
+            connection,
+            [step],
+            max(batch.fence, leases.fence_of(connection, f"erp:{batch.erp_company}")),
+            actor,
+            now,
+            actor,
+        )
         audit.record(connection, now, exceptions.clear_batch(connection, batch_key, now))
     return after
-
-
-class _Worker:
-    """One drain of one company. Each method is one request to the ERP between two store transactions."""
-
-    def __init__(
-        self, store: Store, port: ErpPort, company: str, clock: Clock, limits: Limits, stopping: Callable[[], bool],
-        progress: Callable[[CompanyReport], None] | None,
-    ) -> None:  # fmt: skip
-        self.store, self.port, self.company, self.clock, self.limits = store, port, company, clock, limits
-        self.stopping, self.progress = stopping, progress
-        self.capabilities = port.capabilities
-        self.report = CompanyReport(company)
-        self.lease: leases.Lease
-
-    def run(self) -> CompanyReport:
-        """The whole drain of the company, under its lease. A lost lease ends it; the new holder goes on."""
-        # An ERP that wants one writer for all its companies gets one lease for all of them besides each company's own.
-        wide = f"erp-tenant:{self.capabilities.vendor}" if self.capabilities.writer_scope == "tenant" else None
-        how: dict[str, Any] = {
-            "ttl_seconds": self.limits.lease_seconds, "wait_seconds": self.limits.lease_wait_seconds, "clock": self.clock,
-        }  # fmt: skip
-        try:
-            with leases.held(self.store, wide, **how) if wide else _nothing(), leases.held(
-                self.store, f"erp:{self.company}", **how
-            ) as self.lease:
-                self._adopt_orphans()
-                self._work(self.clock.now() + dt.timedelta(seconds=self.limits.max_wait_seconds))
-        except leases.LeaseHeld as held:
-            self.report.held_elsewhere = str(held)
-        except leases.LeaseLost as lost:
-            self.report.held_elsewhere = str(lost)
-        self._count_waiting()
-        return self.report
-
-    def _work(self, deadline: dt.datetime) -> None:
-        """Rounds of look-up, send, poll and read-back until nothing can move before `deadline`."""
-        while not self.stopping():
-            pause = self._paused_until()
-            moved = False
-            if pause is None:
-                for move in (self._look_up, self._poll, self._send, self._read_back):
-                    if self.stopping() or self._paused_until() is not None:
-                        break
-                    moved |= move()
-            if moved:
-                continue
-            with self.store.read() as connection:
-                due = outbox.next_due(connection, self.company)
-            pause = self._paused_until()
-            wake = max(due, pause) if due and pause else due
-            if wake is None or max(wake, self.clock.now()) > deadline:
-                return
-            self.clock.sleep(min(1.0, max(0.05, (wake - self.clock.now()).total_seconds())))
-        self.report.stopped = True
-
-    def _adopt_orphans(self) -> None:
-        """`sent` rows of an earlier holder: its request may still be in flight, so they settle from now on."""
-        now = self.clock.now()
-        until = now + dt.timedelta(seconds=self.capabilities.settle_seconds)
-        with self.store.read() as connection:
-            left = outbox.orphaned(connection, self.company, self.lease.fence)
-        self._apply([Step(b, state.UNCERTAIN, "take over", "unknown", {"settle_until": until}) for b in left])
-
-    def _look_up(self) -> bool:
-        """Uncertain batches past their settle time, and drafts that the ERP posts itself; what is not there is sent."""
-        statuses = [state.UNCERTAIN] + ([state.CREATED] if self.capabilities.posts_itself else [])
-        batches = self._due(statuses, READ_CHUNK)
-        if not batches:
-            return False
-        sound, result = self._journals(batches)
-        if sound:
-            found = self._ask("find", sound, lambda: self.port.find(self.company, [j.key for _, j in sound]))
-            if found is None:
-                return False
-            self._answered()
-            now, absent = self.clock.now(), []
-            for batch, journal in sound:
-                step = steps.after_look_up(batch, tuple(found.get(journal.key, ())), now)
-                if step is not None:
-                    result.append(step)
-                    self.report.found += step.status != state.DEAD
-                elif batch.status == state.CREATED:
-                    words = "The draft we made is gone from the ERP."
-                    result.append(Step(batch, state.DEAD, "find", "gone", {"last_error_class": "conflict", "last_error": words}, "conflict", words))
-                else:
-                    absent.append((batch, journal))
-            self._apply(result)
-            size = self._call_size()
-            for start in range(0, len(absent), size):
-                if self.stopping() or self._paused_until() is not None:
-                    break
-                self._submit(absent[start : start + size])
-            return True
-        self._apply(result)
-        return bool(result)
-
-    def _send(self) -> bool:
-        """The next planned batches (and drafts that we must post), one call's worth."""
-        statuses = [state.PLANNED] + ([] if self.capabilities.posts_itself else [state.CREATED])
-        batches = self._due(statuses, self._call_size())
-        if not batches:
-            return False
-        sound, refused = self._journals(batches)
-        self._apply(refused)
-        if sound:
-            self._submit(sound)
-        return True
-
-    def _call_size(self) -> int:
-        """Documents in the next call: one while the circuit is half open, so that a probe risks little."""
-        with self.store.read() as connection:
-            half_open = circuits.of(connection, self.company).failures >= self.limits.breaker_failures
-        return 1 if half_open else max(1, min(self.limits.documents_per_call, self.capabilities.batch_size_max))
-
-    def _submit(self, work: list[tuple[Batch, Journal]]) -> None:
-        """Intents committed, then one call, then its outcomes committed. A crash in between leaves `sent` rows."""
-        now = self.clock.now()
-        sent = self._apply([steps.intent(batch, now) for batch, _ in work])
-        try:
-            outcomes = self.port.submit([journal for _, journal in work])
-        except ErpError as error:
-            outcomes = tuple(Outcome(j.key, failure=error.failure) for _, j in work)
-        except Exception as error:
-            # An adapter must not raise; if it does, nobody knows what it sent.
-            failure = Failure("uncertain", f"The ERP adapter failed: {type(error).__name__}.", str(error))
-            outcomes = tuple(Outcome(j.key, failure=failure) for _, j in work)
-        self.report.sent += len(sent)
-        self._outcomes(list(zip(sent, (j.key for _, j in work), strict=True)), outcomes)
-
-    def _poll(self) -> bool:
-        batches = self._due([state.ACCEPTED], READ_CHUNK)
-        if not batches:
-            return False
-        sound, refused = self._journals(batches)
-        self._apply(refused)
-        jobs = {j.key: b.erp_job_id or "" for b, j in sound}
-        outcomes = self._ask("poll", sound, lambda: self.port.poll(self.company, jobs))
-        if outcomes is None:
-            return False
-        self._outcomes([(b, j.key) for b, j in sound], outcomes)
-        return True
-
-    def _outcomes(self, asked: list[tuple[Batch, str]], outcomes: Sequence[Outcome]) -> None:
-        now, by_key = self.clock.now(), {o.key: o for o in outcomes}
-        answered = [
-            steps.after_submit(batch, by_key.get(key), now, self.capabilities.settle_seconds, self.limits) for batch, key in asked
-        ]
-        self._apply(answered)
-        failures = [by_key[key].failure for _, key in asked if key in by_key]
-        retried = [f for f in failures if f is not None and f.retry]
-        if failures and len(retried) == len(failures):
-            self._failed_call(retried[0])
-        elif any(f.failure_class == "throttled" for f in retried):
-            self._failed_call(next(f for f in retried if f.failure_class == "throttled"))
-        else:
-            self._answered()
-
-    def _read_back(self) -> bool:
-        """Posted -> verified, by what the ERP holds now."""
-        batches = [b for b in self._due([state.POSTED], READ_CHUNK)]
-        if not batches:
-            return False
-        sound, result = self._journals(batches)
-        with self.store.read() as connection:
-            missed = (posting_attempts.c.action == "read back") & (posting_attempts.c.outcome == "not found")
-            mine = posting_attempts.c.batch_key.in_([b.batch_key for b in batches])
-            query = select(posting_attempts.c.batch_key, func.count()).where(missed, mine).group_by(posting_attempts.c.batch_key)
-            seen = dict(connection.execute(query).all())
-        ids = [b.erp_document_id or "" for b, _ in sound]
-        documents = self._ask("read back", sound, lambda: self.port.lines(self.company, ids))
-        if documents is None:
-            return False
-        self._answered()
-        now = self.clock.now()
-        for batch, journal in sound:
-            document = documents.get(batch.erp_document_id or "")
-            result.append(steps.after_read_back(batch, journal, document, seen.get(batch.batch_key, 0), now, self.limits))
-        self._apply(result)
-        return True
-
-    def _journals(self, batches: list[Batch]) -> tuple[list[tuple[Batch, Journal]], list[Step]]:
-        """The documents to work with, and dead-letter steps for those that are not fit to be sent at all."""
-        sound, refused = [], []
-        for batch in batches:
-            try:
-                journal = steps.journal_of(batch, self.capabilities.key_length_max)
-                failure = unfit(journal, self.capabilities) if batch.status == state.PLANNED else None
-            except ValueError as error:
-                failure = Failure("conflict", str(error))
-            if failure is None:
-                sound.append((batch, journal))
-                continue
-            values = {"last_error_class": failure.failure_class, "last_error": failure.message}
-            refused.append(Step(batch, state.DEAD, "check", "refused", values, failure.failure_class, failure.message))
-        return sound, refused
-
-    def _due(self, statuses: Sequence[str], limit: int) -> list[Batch]:
-        with self.store.read() as connection:
-            return outbox.due(connection, self.company, self.clock.now(), statuses, limit)
-
-    def _apply(self, to_write: Sequence[Step]) -> list[Batch]:
-        """Writes the steps, their exceptions and the lease's renewal in one transaction."""
-        now = self.clock.now()
-        with self.store.write() as connection:
-            leases.renew(connection, self.lease, now)
-            log: list[audit.Entry] = []
-            for step in to_write:
-                if step.status == state.DEAD:
-                    log.append(exceptions.raise_one(connection, "posting", steps.dead_letter(step, now), now))
-                elif step.status == state.VERIFIED:
-                    log += exceptions.clear_batch(connection, step.batch.batch_key, now)
-                elif step.error_class is not None and step.batch.attempts == OUTAGE_ATTEMPTS:
-                    log.append(exceptions.raise_one(connection, "posting", steps.outage(step, now), now))
-            after = outbox.apply(connection, to_write, self.lease.fence, self.lease.holder, now)
-            audit.record(connection, now, log)
-        self.report.verified += sum(s.status == state.VERIFIED for s in to_write)
-        self.report.dead += sum(s.status == state.DEAD for s in to_write)
-        if to_write and self.progress is not None:
-            self.progress(self.report)
-        return after
-
-    def _ask(self, action: str, asked: list[tuple[Batch, Journal]], call: Callable[[], T]) -> T | None:
-        """A read of the ERP; None if it gave no answer, and then the batches stay as they are and come back later."""
-        try:
-            return call()
-        except ErpError as error:
-            failure = error.failure
-        except Exception as error:
-            failure = Failure("unavailable", f"The ERP adapter failed: {type(error).__name__}.", str(error))
-        batches = [batch for batch, _ in asked]
-        now = self.clock.now()
-        self._failed_call(failure)
-        with self.store.read() as connection:
-            times = circuits.of(connection, self.company).failures
-        wait = failure.retry_after or backoff_seconds(
-            times, self.company, base=self.limits.backoff_base_seconds, cap=self.limits.backoff_cap_seconds
-        )
-        later = {
-            "next_attempt_at": now + dt.timedelta(seconds=wait), "last_error_class": failure.failure_class, "last_error": failure.message,
-        }  # fmt: skip
-        again = [b for b in batches if b.status in state.TRANSITIONS[b.status]]
-        self._apply([Step(b, b.status, action, "no answer", later, failure.failure_class, failure.message) for b in again])
-        return None
-
-    def _failed_call(self, failure: Failure) -> None:
-        """Counts a failed call; at the limit, and at once when the ERP asks for it, the circuit opens."""
-        now = self.clock.now()
-        with self.store.write() as connection:
-            times = circuits.of(connection, self.company).failures + 1
-            wait = failure.retry_after
-            if wait is None and times >= self.limits.breaker_failures:
-                over = times - self.limits.breaker_failures + 1
-                wait = backoff_seconds(over, self.company, base=self.limits.backoff_base_seconds, cap=self.limits.backoff_cap_seconds)
-            until = None if wait is None else now + dt.timedelta(seconds=wait)
-            circuits.put(connection, self.company, circuits.Circuit(times, until, f"{failure.failure_class}: {failure.message}"))
-        self.report.paused = failure.message if wait is not None else None
-
-    def _answered(self) -> None:
-        """The ERP answered: the circuit is closed again."""
-        with self.store.read() as connection:
-            healthy = circuits.of(connection, self.company) == circuits.Circuit()
-        if not healthy:
-            with self.store.write() as connection:
-                circuits.put(connection, self.company, circuits.Circuit())
-        self.report.paused = None
-
-    def _paused_until(self) -> dt.datetime | None:
-        with self.store.read() as connection:
-            circuit = circuits.of(connection, self.company)
-        return circuit.paused_until if circuit.is_paused(self.clock.now()) else None
-
-    def _count_waiting(self) -> None:
-        with self.store.read() as connection:
-            mine = (posting_batches.c.erp_company == self.company) & posting_batches.c.status.in_(list(state.WORKABLE))
-            live = posting_batches.c.mode == outbox.LIVE
-            self.report.waiting = connection.scalar(select(func.count()).select_from(posting_batches).where(mine, live)) or 0
-            self.report.next_due = outbox.next_due(connection, self.company)
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
 
 
 @contextmanager

@@ -24,7 +24,8 @@ class Limits:
     """Bounds of one drain. Seconds unless the name says otherwise.
 
     documents_per_call: intents committed together, and sent in one `submit` (the adapter's own bound applies too).
-    max_wait_seconds: how long a drain may sleep for settle times and back-off before it leaves the rest to the next one.
+    max_wait_seconds: how long a drain may sleep for settle times
+        and back-off before it leaves the rest to the next one.
     breaker_failures: failed calls in a row that open the company's circuit.
     attempts_max: sends of one batch whose outcome stays unknown before a person must look.
     readbacks_max: read-backs that do not find the document before a person must look.
@@ -90,7 +91,9 @@ def after_submit(batch: Batch, outcome: Outcome | None, now: dt.datetime, settle
     wait = _wait(batch, problem, limits)
     kind = failure(problem.failure_class)
     if not kind.retry or (kind.look_up_first and batch.attempts >= limits.attempts_max and kind.name == "uncertain"):
-        return Step(batch, state.DEAD, action, "failed", values | {"next_attempt_at": None, "settle_until": None}, **noted)
+        return Step(
+            batch, state.DEAD, action, "failed", values | {"next_attempt_at": None, "settle_until": None}, **noted
+        )
     if kind.look_up_first:
         settled = now + dt.timedelta(seconds=max(settle, wait if kind.name == "unavailable" else 0.0))
         return Step(batch, state.UNCERTAIN, action, "unknown", values | {"settle_until": settled}, **noted)
@@ -106,13 +109,24 @@ def after_look_up(batch: Batch, found: tuple[Found, ...], now: dt.datetime) -> S
         return None
     if len(found) > 1:
         ids = ", ".join(f.number or f.document_id for f in found)
-        values = {"last_error_class": "conflict", "last_error": f"The ERP has {len(found)} documents with this key: {ids}."}
+        values = {
+            "last_error_class": "conflict",
+            "last_error": f"The ERP has {len(found)} documents with this key: {ids}.",
+        }
         return Step(batch, state.DEAD, "find", "conflict", values, "conflict", values["last_error"])
     (one,) = found
-    values = {"erp_document_id": one.document_id, "erp_document_number": one.number, "settle_until": None, "next_attempt_at": None}
+    fields: dict[str, Any] = {
+        "erp_document_id": one.document_id,
+        "erp_document_number": one.number,
+        "settle_until": None,
+    }
     if one.state == "posted":
-        values["posted_at"] = now
-    return Step(batch, one.state, "find", "found", values)
+        fields |= {"posted_at": now, "next_attempt_at": None}
+    else:
+        # A draft or a queued one moves at the ERP's pace: look again later.
+        wait = backoff_seconds(batch.attempts, batch.batch_key, base=2.0, cap=60.0)
+        fields["next_attempt_at"] = now + dt.timedelta(seconds=wait)
+    return Step(batch, one.state, "find", "found", fields)
 
 
 def after_read_back(
@@ -121,10 +135,14 @@ def after_read_back(
     """posted -> verified if the ERP holds exactly what was sent. `seen`: read-backs of this batch before this one."""
     if document is None:
         if seen + 1 < limits.readbacks_max:
-            wait = backoff_seconds(seen + 1, batch.batch_key, base=limits.backoff_base_seconds, cap=limits.backoff_cap_seconds)
+            wait = backoff_seconds(
+                seen + 1, batch.batch_key, base=limits.backoff_base_seconds, cap=limits.backoff_cap_seconds
+            )
             values = {"next_attempt_at": now + dt.timedelta(seconds=wait)}
             return Step(batch, state.POSTED, "read back", "not found", values)
-        return _mismatch(batch, [f"the ERP no longer has document {batch.erp_document_number or batch.erp_document_id}"])
+        return _mismatch(
+            batch, [f"the ERP no longer has document {batch.erp_document_number or batch.erp_document_id}"]
+        )
     differences: list[Any] = list(compare(journal, document))
     if document.state != "posted":
         differences.append(Difference("state", None, "posted", document.state))
@@ -132,11 +150,11 @@ def after_read_back(
         differences.append(Difference("document id", None, str(batch.erp_document_id), document.document_id))
     if differences:
         return _mismatch(batch, differences)
-    values = {
+    fields: dict[str, Any] = {
         "verified_at": now, "next_attempt_at": None, "settle_until": None, "last_error_class": None, "last_error": None,
         "erp_document_number": document.number or batch.erp_document_number,
     }  # fmt: skip
-    return Step(batch, state.VERIFIED, "read back", "equal", values)
+    return Step(batch, state.VERIFIED, "read back", "equal", fields)
 
 
 def dead_letter(step: Step, now: dt.datetime) -> Item:
@@ -153,11 +171,23 @@ def outage(step: Step, now: dt.datetime) -> Item:
 def _item(batch: Batch, category: str, message: str | None, now: dt.datetime, number: str | None) -> Item:
     kind = failure(category)
     return Item(
-        category=category, reference=batch.batch_key, owner_team=kind.owner, entity_id=batch.entity_id, period=batch.period,
-        currency=batch.functional_currency, amount=batch.debit_fc, blocks_close=True, severity="error",
-        idempotency_key=batch.batch_key, erp_document=number or batch.erp_document_number or batch.erp_document_id,
-        error_code=category, error_message=message, next_action=kind.next_step, attempts=batch.attempts, last_attempt_at=now,
-    )  # fmt: skip
+        category=category,
+        reference=batch.batch_key,
+        owner_team=kind.owner,
+        entity_id=batch.entity_id,
+        period=batch.period,
+        currency=batch.functional_currency,
+        amount=batch.debit_fc,
+        blocks_close=True,
+        severity="error",
+        idempotency_key=batch.batch_key,
+        erp_document=number or batch.erp_document_number or batch.erp_document_id,
+        error_code=category,
+        error_message=message,
+        next_action=kind.next_step,
+        attempts=batch.attempts,
+        last_attempt_at=now,
+    )
 
 
 def _progress(
@@ -188,11 +218,15 @@ def _wait(batch: Batch, problem: Failure, limits: Limits) -> float:
     """Seconds to the next try: the ERP's own wish if it has one, else back-off with jitter."""
     if problem.retry_after is not None:
         return problem.retry_after
-    return backoff_seconds(batch.attempts, batch.batch_key, base=limits.backoff_base_seconds, cap=limits.backoff_cap_seconds)
+    return backoff_seconds(
+        batch.attempts, batch.batch_key, base=limits.backoff_base_seconds, cap=limits.backoff_cap_seconds
+    )
 
 
 def _mismatch(batch: Batch, differences: list[Any]) -> Step:
-    words = "; ".join(str(d) for d in differences[:10]) + (f"; and {len(differences) - 10} more" if len(differences) > 10 else "")
+    words = "; ".join(str(d) for d in differences[:10]) + (
+        f"; and {len(differences) - 10} more" if len(differences) > 10 else ""
+    )
     values = {"last_error_class": "readback_mismatch", "last_error": words, "next_attempt_at": None}
     return Step(batch, state.DEAD, "read back", "different", values, "readback_mismatch", words)
 

@@ -24,9 +24,17 @@ STORAGE_VERSION = "v1.2.0"
 SCHEMA = "finance"
 LOG_TABLE = "publish_log"
 _LOG_COLUMNS = {
-    "publish_id": "varchar", "at": "timestamp", "status": "varchar", "run_id": "varchar", "code_version": "varchar",
-    "rules_version": "varchar", "as_of": "date", "content_hash": "varchar", "table_rows": "varchar", "table_hashes": "varchar",
-}  # fmt: skip
+    "publish_id": "varchar",
+    "at": "timestamp",
+    "status": "varchar",
+    "run_id": "varchar",
+    "code_version": "varchar",
+    "rules_version": "varchar",
+    "as_of": "date",
+    "content_hash": "varchar",
+    "table_rows": "varchar",
+    "table_hashes": "varchar",
+}
 
 
 class PublishRefused(StoreError):
@@ -81,9 +89,17 @@ def publish(
             _check_copy(connection, hashes)
             with store.write() as writer:
                 publish_log.add_built(
-                    writer, publish_id, at=now, run_id=run_id, code_version=code_version, rules_version=rules_version, as_of=as_of,
-                    content_hash=content, table_rows=counts, table_hashes=hashes,
-                )  # fmt: skip
+                    writer,
+                    publish_id,
+                    at=now,
+                    run_id=run_id,
+                    code_version=code_version,
+                    rules_version=rules_version,
+                    as_of=as_of,
+                    content_hash=content,
+                    table_rows=counts,
+                    table_hashes=hashes,
+                )
             _write_log(connection, store, publish_id)
             connection.execute("checkpoint target")
             connection.execute("detach target")
@@ -107,7 +123,9 @@ def _tables(connection: duckdb.DuckDBPyConnection, required: tuple[str, ...]) ->
     found.pop(LOG_TABLE, None)
     missing = sorted(set(required) - set(found))
     if missing or not found:
-        raise PublishRefused(f"the finance schema lacks {', '.join(missing) or 'every table'}; run the dbt build first.")
+        raise PublishRefused(
+            f"the finance schema lacks {', '.join(missing) or 'every table'}; run the dbt build first."
+        )
     floats = [f"{table}.{column}" for table, columns in found.items() for column in columns or []]
     if floats:
         raise PublishRefused(f"binary floats cannot carry money: {', '.join(sorted(floats))}; make them decimals.")

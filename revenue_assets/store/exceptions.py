@@ -66,7 +66,8 @@ class SyncReport(NamedTuple):
 
 
 def exception_id(recon_id: str | None, category: str, entity_id: str | None, reference: str) -> str:
-    """The lasting identity: md5 of `recon|class|entity|reference`, nothing for a part that is absent. SQL computes the same."""
+    """The lasting identity: md5 of `recon|class|entity|reference`, nothing for a part that is absent. SQL
+    computes the same."""
     return hashlib.md5(
         "|".join((recon_id or "", category, entity_id or "", reference)).encode(), usedforsecurity=False
     ).hexdigest()
@@ -88,8 +89,9 @@ def sync(connection: Connection, origin: str, items: Iterable[Item], now: dt.dat
     """
     seen = {item.exception_id: item for item in items}
     known = {
-        r.exception_id: r for r in connection.execute(select(exceptions).where(exceptions.c.origin == origin)).mappings()
-    }  # fmt: skip
+        r.exception_id: r
+        for r in connection.execute(select(exceptions).where(exceptions.c.origin == origin)).mappings()
+    }
     new = [_new_row(origin, key, item, now) for key, item in seen.items() if key not in known]
     updates, log, reopened = [], [], 0
     for key, item in seen.items():
@@ -150,7 +152,7 @@ def clear_batch(connection: Connection, batch_key: str, now: dt.datetime) -> lis
     mine = and_(
         exceptions.c.idempotency_key == batch_key, exceptions.c.origin == "posting", exceptions.c.status != RESOLVED
     )
-    keys = connection.scalars(select(exceptions.c.exception_id).where(mine)).all()
+    keys: list[str] = list(connection.scalars(select(exceptions.c.exception_id).where(mine)))
     for key in keys:
         row = _cleared_row(key, now)
         row.pop("key_")
@@ -184,9 +186,13 @@ def set_status(
             raise StoreError(f"there is no exception {exception_key}.")
         done = status in DONE
         values: dict[str, Any] = {
-            "status": status, "assignee": assignee or old["assignee"], "resolution": status.lower() if done else None,
-            "resolution_note": note or old["resolution_note"], "resolved_by": actor if done else None, "resolved_at": now if done else None,
-        }  # fmt: skip
+            "status": status,
+            "assignee": assignee or old["assignee"],
+            "resolution": status.lower() if done else None,
+            "resolution_note": note or old["resolution_note"],
+            "resolved_by": actor if done else None,
+            "resolved_at": now if done else None,
+        }
         connection.execute(update(exceptions).where(exceptions.c.exception_id == exception_key).values(**values))
         audit.record(
             connection,

@@ -32,7 +32,8 @@ SCHEMAS: dict[str, pa.Schema] = {
     name: pa.schema([(column, kind) for kind, columns in kinds.items() for column in columns])
     for name, kinds in {
         "posting_batches": _columns(
-            text="batch_key entity_id erp_company book period event_class currency_set functional_currency rule_hash status mode cut_id "
+            text="batch_key entity_id erp_company book period event_class currency_set functional_currency "
+            "rule_hash status mode cut_id "
             "erp_document_id erp_document_number last_error_class last_error document_json",
             whole="member_count debit_fc credit_fc",
             int="line_count attempts",
@@ -51,8 +52,10 @@ SCHEMAS: dict[str, pa.Schema] = {
             at="changed_at closed_at",
         ),
         "exceptions": _columns(
-            text="exception_id origin recon_id category severity entity_id period currency owner_team assignee status source_reference "
-            "customer_id correlation_id source_event_id idempotency_key erp_document error_code error_message next_action resolution "
+            text="exception_id origin recon_id category severity entity_id period currency owner_team assignee "
+            "status source_reference "
+            "customer_id correlation_id source_event_id idempotency_key erp_document error_code error_message "
+            "next_action resolution "
             "resolution_note resolved_by",
             whole="amount",
             int="attempts reopened",
@@ -87,7 +90,7 @@ def export_state(store: Store, folder: Path) -> dict[str, int]:
     counts = {"periods": _write(folder, "periods", periods.all_periods(store))}
     with store.read() as connection:
         for name, (table, order) in tables.items():
-            rows = connection.execute(select(table).order_by(*(table.c[c] for c in order))).mappings().all()
+            rows: Any = connection.execute(select(table).order_by(*(table.c[c] for c in order))).mappings().all()
             counts[name] = _write(folder, name, rows)
     fsync_folder(folder)
     return counts

@@ -40,7 +40,7 @@ def record(store: Store, batches: Iterable[LandedBatch]) -> int:
         return 0
     with store.write() as connection:
         query = select(landing_batches.c.batch_id).where(landing_batches.c.batch_id.in_(wanted))
-        known = set(connection.scalars(query))
+        known: set[str] = set(connection.scalars(query))
         rows = [
             b._asdict() | {"control_totals": json.dumps(b.control_totals, sort_keys=True, default=str)}
             for key, b in wanted.items()

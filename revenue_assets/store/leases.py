@@ -42,7 +42,8 @@ class Lease(NamedTuple):
 
 
 def this_holder() -> str:
-    """`host|pid namespace|pid|start time|random`: enough for a later process here to see whether this one still lives."""
+    """`host|pid namespace|pid|start time|random`: enough for a later process here to see whether this one
+    still lives."""
     pid = os.getpid()
     return "|".join((socket.gethostname(), _pid_namespace(), str(pid), _start_time(pid) or "?", uuid.uuid4().hex[:12]))
 
@@ -67,7 +68,8 @@ def _pid_namespace() -> str:
 
 
 def _start_time(pid: int) -> str | None:
-    """Kernel start time of a process (a reused pid has another one); None if there is no such process or it is a zombie."""
+    """Kernel start time of a process (a reused pid has another one); None if there is no such process or it is
+    a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

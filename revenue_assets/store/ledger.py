@@ -80,7 +80,8 @@ class Journal:
         return [path.name for path in orphans]
 
     def check_files(self, folder: Path, manifest: Mapping[str, FileStamp], *, deep: bool = False) -> None:
-        """Raises StoreError naming the first manifest file that is missing or changed (`deep`: by hash, else by size)."""
+        """Raises StoreError naming the first manifest file that is missing or changed (`deep`: by hash, else
+        by size)."""
         for name, stamp in manifest.items():
             path = folder / f"{name}.parquet"
             if not path.is_file():
@@ -123,7 +124,8 @@ def fsync_folder(folder: Path) -> None:
 
 
 def read_files(folder: Path, names: Iterable[str]) -> str:
-    """SQL that reads exactly the named files (never a glob: an orphan must not count), and the empty one for its schema."""
+    """SQL that reads exactly the named files (never a glob: an orphan must not count), and the empty one for
+    its schema."""
     files = [folder / EMPTY, *(folder / f"{name}.parquet" for name in sorted(names))]
     quoted = ", ".join("'" + str(path).replace("'", "''") + "'" for path in files)
     return f"read_parquet([{quoted}], union_by_name = true)"

@@ -44,10 +44,16 @@ def bookings(connection: Connection, *, uncut_only: bool = False) -> list[Bookin
         query = query.where(journal_bookings.c.uncut_rows > 0)
     return [
         Booking(
-            r.booking_id, r.seq, FileStamp(r.sha256, r.bytes), r.row_count, r.uncut_rows, json.loads(r.control_totals), r.booked_at
+            r.booking_id,
+            r.seq,
+            FileStamp(r.sha256, r.bytes),
+            r.row_count,
+            r.uncut_rows,
+            json.loads(r.control_totals),
+            r.booked_at,
         )
         for r in connection.execute(query)
-    ]  # fmt: skip
+    ]
 
 
 def cuts(connection: Connection) -> dict[str, FileStamp]:
@@ -74,9 +80,13 @@ def commit_booking(
     row = {"booking_id": booking_id, "sha256": stamp.sha256, "bytes": stamp.bytes, "row_count": row_count}
     connection.execute(
         insert(journal_bookings).values(
-            **row, seq=_next(connection, journal_bookings.c.seq), uncut_rows=row_count, control_totals=totals, booked_at=booked_at
+            **row,
+            seq=_next(connection, journal_bookings.c.seq),
+            uncut_rows=row_count,
+            control_totals=totals,
+            booked_at=booked_at,
         )
-    )  # fmt: skip
+    )
     connection.execute(insert(booking_periods), [{"booking_id": booking_id, **p._asdict()} for p in periods])
     audit.record(
         connection, booked_at, [audit.Entry(actor, "booked", f"booking:{booking_id}", None, row | {"totals": totals})]
@@ -93,13 +103,19 @@ def commit_cut(
     taken: Mapping[str, int],
     cut_at: dt.datetime,
 ) -> None:
-    """Adds the cut's manifest row and lowers `uncut_rows` of each booking by `taken` rows, in the caller's transaction."""
+    """Adds the cut's manifest row and lowers `uncut_rows` of each booking by `taken` rows, in the caller's
+    transaction."""
     connection.execute(
         insert(member_cuts).values(
-            cut_id=cut_id, seq=_next(connection, member_cuts.c.seq), sha256=stamp.sha256, bytes=stamp.bytes, row_count=row_count,
-            batch_count=batch_count, cut_at=cut_at,
+            cut_id=cut_id,
+            seq=_next(connection, member_cuts.c.seq),
+            sha256=stamp.sha256,
+            bytes=stamp.bytes,
+            row_count=row_count,
+            batch_count=batch_count,
+            cut_at=cut_at,
         )
-    )  # fmt: skip
+    )
     for booking_id, rows in sorted(taken.items()):
         connection.execute(
             update(journal_bookings)

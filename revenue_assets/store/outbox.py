@@ -82,7 +82,8 @@ def content_hash(document_json: str) -> str:
 def insert_batches(
     connection: Connection, batches: Sequence[dict[str, Any]], lines: Sequence[dict[str, Any]], now: dt.datetime
 ) -> int:
-    """Adds planned batches with their lines; a key known with the same content is left alone, with other content raises.
+    """Adds planned batches with their lines; a key known with the same content is left alone, with other
+    content raises.
 
     Returns how many were new. The key's uniqueness is the table's primary key; this only gives the better sentence.
     """
@@ -125,7 +126,7 @@ def due(connection: Connection, company: str, now: dt.datetime, statuses: Iterab
         .order_by(B.period, B.seq)
         .limit(limit)
     )
-    return [Batch(*row) for row in connection.execute(query)]
+    return [Batch._make(row) for row in connection.execute(query)]
 
 
 def _time_has_come(now: dt.datetime) -> Any:
@@ -141,7 +142,7 @@ def orphaned(connection: Connection, company: str, fence: int) -> list[Batch]:
         .where(B.erp_company == company, B.mode == LIVE, B.status == state.SENT, B.fence < fence)
         .order_by(B.seq)
     )
-    return [Batch(*row) for row in connection.execute(query)]
+    return [Batch._make(row) for row in connection.execute(query)]
 
 
 def next_due(connection: Connection, company: str) -> dt.datetime | None:
@@ -182,10 +183,17 @@ def apply(
         )
         attempts.append(
             {
-                "batch_key": after.batch_key, "attempt_no": after.attempts, "fence": fence, "holder": holder, "action": step.action,
-                "at": now, "outcome": step.outcome, "error_class": step.error_class, "detail": step.detail,
+                "batch_key": after.batch_key,
+                "attempt_no": after.attempts,
+                "fence": fence,
+                "holder": holder,
+                "action": step.action,
+                "at": now,
+                "outcome": step.outcome,
+                "error_class": step.error_class,
+                "detail": step.detail,
             }
-        )  # fmt: skip
+        )
         before_state = (step.batch.status, step.batch.attempts, step.batch.erp_document_id)
         after_state = (after.status, after.attempts, after.erp_document_id)
         detail = f"{step.batch.status} -> {after.status}"
@@ -214,13 +222,13 @@ def get(connection: Connection, batch_key: str) -> Batch:
     row = connection.execute(select(*_BATCH).where(B.batch_key == batch_key)).one_or_none()
     if row is None:
         raise StoreError(f"there is no batch {batch_key}.")
-    return Batch(*row)
+    return Batch._make(row)
 
 
 def counts(store: Store) -> dict[str, int]:
     """Status -> number of batches, every status present."""
     with store.read() as connection:
-        found = dict(connection.execute(select(B.status, func.count()).group_by(B.status)).all())
+        found: dict[str, int] = dict(connection.execute(select(B.status, func.count()).group_by(B.status)).all())
     return {status: found.get(status, 0) for status in state.STATES}
 
 

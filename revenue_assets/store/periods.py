@@ -125,7 +125,8 @@ def reopen(
     book: str = MAIN,
     clock: Clock = SYSTEM_CLOCK,
 ) -> None:
-    """Back to open. A hard-closed period needs a reason, an approver who is not the actor, and later periods not closed."""
+    """Back to open. A hard-closed period needs a reason, an approver who is not the actor, and later periods
+    not closed."""
     with store.write() as connection:
         old = status_of(connection, entity_id, period, book=book)
         if old == OPEN:
@@ -136,7 +137,9 @@ def reopen(
             if not approver or approver == actor:
                 raise PeriodError("reopening a closed period needs a second person to approve it.")
             mine = and_(periods.c.entity_id == entity_id, periods.c.book == book, periods.c.period > period)
-            later = connection.scalars(select(periods.c.period).where(mine, periods.c.status == HARD_CLOSED)).all()
+            later: list[str] = list(
+                connection.scalars(select(periods.c.period).where(mine, periods.c.status == HARD_CLOSED))
+            )
             if later:
                 raise PeriodError(f"{period} of {entity_id} cannot reopen while {max(later)} is closed.")
         change = _change(connection, entity_id, period, book, OPEN, actor, reason, clock.now(), approver)

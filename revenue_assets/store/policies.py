@@ -1,4 +1,5 @@
-"""Every rule set that figures were computed with, by content hash: a journal's hash can always be turned into its rules."""
+"""Every rule set that figures were computed with, by content hash: a journal's hash can always be turned into
+its rules."""
 
 from __future__ import annotations
 

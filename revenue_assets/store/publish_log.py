@@ -15,18 +15,35 @@ from revenue_assets.store.tables import publish_log
 
 
 def add_built(
-    connection: Connection, publish_id: str, *, at: dt.datetime, run_id: str | None, code_version: str, rules_version: str | None,
-    as_of: dt.date | None, content_hash: str, table_rows: Mapping[str, int], table_hashes: Mapping[str, str],
-) -> None:  # fmt: skip
+    connection: Connection,
+    publish_id: str,
+    *,
+    at: dt.datetime,
+    run_id: str | None,
+    code_version: str,
+    rules_version: str | None,
+    as_of: dt.date | None,
+    content_hash: str,
+    table_rows: Mapping[str, int],
+    table_hashes: Mapping[str, str],
+) -> None:
     """Notes a file that was built and checked but is not swapped in yet."""
     seq = (connection.scalar(select(func.max(publish_log.c.seq))) or 0) + 1
     connection.execute(
         insert(publish_log).values(
-            publish_id=publish_id, seq=seq, at=at, status="built", run_id=run_id, code_version=code_version, rules_version=rules_version,
-            as_of=as_of, content_hash=content_hash, table_rows=json.dumps(dict(table_rows), sort_keys=True),
+            publish_id=publish_id,
+            seq=seq,
+            at=at,
+            status="built",
+            run_id=run_id,
+            code_version=code_version,
+            rules_version=rules_version,
+            as_of=as_of,
+            content_hash=content_hash,
+            table_rows=json.dumps(dict(table_rows), sort_keys=True),
             table_hashes=json.dumps(dict(table_hashes), sort_keys=True),
         )
-    )  # fmt: skip
+    )
 
 
 def set_live(connection: Connection, publish_id: str, at: dt.datetime) -> None:

@@ -111,7 +111,8 @@ member_cuts = Table(
 )  # fmt: skip
 
 posting_batches = Table(
-    "posting_batches", metadata,
+    "posting_batches",
+    metadata,
     Column("batch_key", String(32), primary_key=True),
     Column("seq", BigInteger, nullable=False, unique=True),
     Column("content_hash", String(64), nullable=False),
@@ -150,13 +151,14 @@ posting_batches = Table(
     CheckConstraint("debit_fc = credit_fc and debit_fc >= 0", name="balanced"),
     CheckConstraint("mode in ('live', 'shadow', 'off')", name="mode"),
     CheckConstraint(
-        "status in ('awaiting_approval', 'planned', 'sent', 'uncertain', 'accepted', 'created', 'posted', 'verified', 'dead')",
+        "status in ('awaiting_approval', 'planned', 'sent', 'uncertain', 'accepted', 'created', 'posted', "
+        "'verified', 'dead')",
         name="status",
     ),
     CheckConstraint("status <> 'verified' or erp_document_id is not null", name="verified_has_document"),
     Index("ix_posting_batches_work", "erp_company", "status", "next_attempt_at"),
     comment="Outbox: one row per ERP document, written in one transaction with its cut",
-)  # fmt: skip
+)
 
 posting_batch_lines = Table(
     "posting_batch_lines", metadata,
@@ -240,7 +242,8 @@ period_history = Table(
 )  # fmt: skip
 
 exceptions = Table(
-    "exceptions", metadata,
+    "exceptions",
+    metadata,
     Column("exception_id", String(64), primary_key=True),
     Column("origin", String(30), nullable=False),
     Column("recon_id", String(20)),
@@ -275,12 +278,13 @@ exceptions = Table(
     Column("resolved_by", String(200)),
     Column("resolved_at", DateTime),
     CheckConstraint(
-        "status in ('Open', 'In progress', 'Waiting on source', 'Ready for replay', 'Resolved', 'Accepted')", name="status"
+        "status in ('Open', 'In progress', 'Waiting on source', 'Ready for replay', 'Resolved', 'Accepted')",
+        name="status",
     ),
     CheckConstraint("owner_team <> ''", name="owner"),
     Index("ix_exceptions_origin_status", "origin", "status"),
     comment="What a person must look at; identity lasts over runs",
-)  # fmt: skip
+)
 
 policy_versions = Table(
     "policy_versions", metadata,

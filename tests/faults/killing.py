@@ -24,7 +24,9 @@ from revenue_assets.posting.outbox import Limits, drain
 from revenue_assets.store.engine import open_store
 
 PHASES = ("received", "committed", "replied", "any time")
-QUICK = Limits(max_wait_seconds=20, backoff_base_seconds=0.02, backoff_cap_seconds=0.1, documents_per_call=2, lease_wait_seconds=5)
+QUICK = Limits(
+    max_wait_seconds=20, backoff_base_seconds=0.02, backoff_cap_seconds=0.1, documents_per_call=2, lease_wait_seconds=5
+)
 
 
 class RemoteErp:

@@ -29,7 +29,9 @@ SEEDS = int(os.environ.get("REVENUE_KILL_SEEDS", "3"))
 @pytest.fixture
 def house(tmp_path) -> House:
     house = House.build(tmp_path)
-    house.should(*[invoice(f"i{n}", f"2026-0{1 + n % 3}-05", 100 + n) for n in range(6)], recognition("r", "2026-01-31", 9))
+    house.should(
+        *[invoice(f"i{n}", f"2026-0{1 + n % 3}-05", 100 + n) for n in range(6)], recognition("r", "2026-01-31", 9)
+    )
     return house
 
 
@@ -80,7 +82,9 @@ def test_a_poster_stopped_past_its_lease_does_no_harm(house, behaviour):
 def test_killed_booking_and_cutting_keep_the_journal_whole(house, seed):
     """Killed at any moment, the next run books and cuts what a run without kills would have, under the same keys."""
     reference = House.build(house.root / "reference")
-    reference.should(*[invoice(f"i{n}", f"2026-0{1 + n % 3}-05", 100 + n) for n in range(6)], recognition("r", "2026-01-31", 9))
+    reference.should(
+        *[invoice(f"i{n}", f"2026-0{1 + n % 3}-05", 100 + n) for n in range(6)], recognition("r", "2026-01-31", 9)
+    )
     booked_and_cut(reference)
     house.store.close()
 

@@ -13,7 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from revenue_assets.posting.erp.port import (
-    Capabilities, ErpError, Failure, Found, Journal, Outcome, PostedDocument,
+    Capabilities,
+    ErpError,
+    Failure,
+    Found,
+    Journal,
+    Outcome,
+    PostedDocument,
 )  # fmt: skip
 
 
@@ -84,10 +90,16 @@ class FakeErp:
     @property
     def capabilities(self) -> Capabilities:
         return Capabilities(
-            vendor="fake", mode="async" if self.mode == "async" else "sync", key_length_max=64, key_unique=self.faults.unique_id,
-            atomic_unit="document", batch_size_max=self.batch_size_max, writer_scope="company", posts_itself=self.posts_itself,
+            vendor="fake",
+            mode="async" if self.mode == "async" else "sync",
+            key_length_max=64,
+            key_unique=self.faults.unique_id,
+            atomic_unit="document",
+            batch_size_max=self.batch_size_max,
+            writer_scope="company",
+            posts_itself=self.posts_itself,
             settle_seconds=self.faults.settle,
-        )  # fmt: skip
+        )
 
     # What the test looks at.
 
@@ -165,9 +177,18 @@ class FakeErp:
             if stored.document_id in set(document_ids) and stored.visible_at <= self._now():
                 j = stored.journal
                 held = self.alter(
-                    PostedDocument(j.key, stored.document_id, f"N{stored.document_id}", "posted", j.company, j.accounting_date, j.period,
-                                   j.functional_currency, j.lines)
-                )  # fmt: skip
+                    PostedDocument(
+                        j.key,
+                        stored.document_id,
+                        f"N{stored.document_id}",
+                        "posted",
+                        j.company,
+                        j.accounting_date,
+                        j.period,
+                        j.functional_currency,
+                        j.lines,
+                    )
+                )
                 if held is not None:
                     out[stored.document_id] = held
         return out

@@ -19,8 +19,14 @@ from revenue_assets.store.ledger import JOURNAL_LINE_COLUMNS, Journal
 
 AS_OF = dt.date(2026, 3, 31)
 CURRENCY = {"US": "USD", "UK": "GBP", "DE": "EUR"}
-ACCOUNTS = {"accounts_receivable": "1100", "deferred_revenue": "2100", "revenue": "4000", "cash": "1000", "tax_liability": "2200",
-            "suspense": "1999"}  # fmt: skip
+ACCOUNTS = {
+    "accounts_receivable": "1100",
+    "deferred_revenue": "2100",
+    "revenue": "4000",
+    "cash": "1000",
+    "tax_liability": "2200",
+    "suspense": "1999",
+}
 
 
 class FakeClock:
@@ -40,24 +46,49 @@ class FakeClock:
 
 
 def entry(
-    key: str, date: str, *legs: tuple[str, int], entity: str = "US", event: str = "invoice.posted", family: str | None = "platform",
-    currency: str | None = None, policy: str = "policy-1", document: str | None = None,
-) -> list[dict[str, Any]]:  # fmt: skip
+    key: str,
+    date: str,
+    *legs: tuple[str, int],
+    entity: str = "US",
+    event: str = "invoice.posted",
+    family: str | None = "platform",
+    currency: str | None = None,
+    policy: str = "policy-1",
+    document: str | None = None,
+) -> list[dict[str, Any]]:
     """An entry's journal lines: legs are (account role, amount in minor units, debit positive)."""
     day = dt.date.fromisoformat(date)
     content = repr((key, date, legs, entity, event, family, currency))
     return [
         {
-            "line_key": hashlib.md5(f"{key}/{n}".encode()).hexdigest(), "entry_key": key,
-            "entry_hash": hashlib.md5(content.encode()).hexdigest(), "line_no": n, "book": "main", "entity_id": entity,
-            "accounting_date": day, "period": date[:7], "service_period": date[:7], "event_key": f"ev-{key}", "event_type": event,
-            "document_type": "invoice", "document_id": document or f"doc-{key}", "document_line_id": None, "account_role": role,
-            "currency": currency or CURRENCY[entity], "amount_tc": amount, "functional_currency": CURRENCY[entity],
-            "amount_fc": amount, "product_family": family if role == "revenue" else None, "customer_id": "cus_1",
-            "jurisdiction": None, "tax_code": None, "correlation_id": f"opp-{key}", "policy_hash": policy,
+            "line_key": hashlib.md5(f"{key}/{n}".encode()).hexdigest(),
+            "entry_key": key,
+            "entry_hash": hashlib.md5(content.encode()).hexdigest(),
+            "line_no": n,
+            "book": "main",
+            "entity_id": entity,
+            "accounting_date": day,
+            "period": date[:7],
+            "service_period": date[:7],
+            "event_key": f"ev-{key}",
+            "event_type": event,
+            "document_type": "invoice",
+            "document_id": document or f"doc-{key}",
+            "document_line_id": None,
+            "account_role": role,
+            "currency": currency or CURRENCY[entity],
+            "amount_tc": amount,
+            "functional_currency": CURRENCY[entity],
+            "amount_fc": amount,
+            "product_family": family if role == "revenue" else None,
+            "customer_id": "cus_1",
+            "jurisdiction": None,
+            "tax_code": None,
+            "correlation_id": f"opp-{key}",
+            "policy_hash": policy,
         }
         for n, (role, amount) in enumerate(legs, 1)
-    ]  # fmt: skip
+    ]
 
 
 @cache
@@ -101,8 +132,11 @@ class House:
         def write(name: str, columns: str, rows: list[dict[str, Any]]) -> None:
             write_parquet(self.state / f"{name}.parquet", pa.schema([(c, text) for c in columns.split()]), rows)
 
-        write("entities", "entity_id name functional_currency time_zone calendar erp_company",
-              [{"entity_id": e, "functional_currency": c, "erp_company": f"{e} Inc"} for e, c in CURRENCY.items()])  # fmt: skip
+        write(
+            "entities",
+            "entity_id name functional_currency time_zone calendar erp_company",
+            [{"entity_id": e, "functional_currency": c, "erp_company": f"{e} Inc"} for e, c in CURRENCY.items()],
+        )
         chart = ACCOUNTS if accounts is None else accounts
         rows = [{"entity_id": e, "account_role": r, "account_code": c} for e in CURRENCY for r, c in chart.items()]
         rows += [{"entity_id": "US", "account_role": "revenue", "product_family": "platform", "account_code": "4010"}]

@@ -32,7 +32,8 @@ def close(house: House, *months: str) -> None:
 
 def balances(house: House) -> dict[tuple[str, str], int]:
     rows = house.sql(
-        f"select posting_period, account_role, sum(amount_fc)::bigint from read_parquet('{house.journal.lines}/*.parquet') group by all"
+        f"select posting_period, account_role, sum(amount_fc)::bigint from "
+        f"read_parquet('{house.journal.lines}/*.parquet') group by all"
     )
     return {(period, role): amount for period, role, amount in rows if amount}
 
@@ -85,7 +86,8 @@ def test_changed_entry_is_reversed_and_replaced_with_a_link(house):
     assert (second.entries_booked, second.entries_reversed) == (1, 1)
     assert balances(house) == {("2026-01", "accounts_receivable"): 950, ("2026-01", "deferred_revenue"): -950}
     links = house.sql(
-        f"select distinct sign, reverses_booking_id from read_parquet('{house.journal.lines}/{second.booking_id}.parquet')"
+        f"select distinct sign, reverses_booking_id from "
+        f"read_parquet('{house.journal.lines}/{second.booking_id}.parquet')"
     )
     assert sorted(links, key=str) == [(-1, first.booking_id), (1, None)]
     assert run(house).booking_id is None
@@ -98,7 +100,8 @@ def test_content_that_comes_back_gets_a_new_generation_and_new_ids(house):
         assert run(house).booking_id is not None
     assert balances(house)["2026-01", "accounts_receivable"] == 1250
     rows = house.sql(
-        f"select count(*), count(distinct booked_line_id), max(generation) from read_parquet('{house.journal.lines}/*.parquet')"
+        f"select count(*), count(distinct booked_line_id), max(generation) from "
+        f"read_parquet('{house.journal.lines}/*.parquet')"
     )
     assert rows == [(2 + 2 + 4 * 2, 12, 3)]
 

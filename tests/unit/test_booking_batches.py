@@ -38,9 +38,13 @@ def lines(house: House, key: str) -> list[dict]:
 
 def test_one_document_per_entity_period_event_class_and_rules(house):
     house.should(
-        invoice("i1", "2026-01-05", 100), invoice("i2", "2026-01-06", 50), invoice("i3", "2026-02-05", 7),
-        invoice("i4", "2026-01-07", 9, entity="UK"), recognition("r1", "2026-01-31", 10), invoice("i5", "2026-01-08", 3, policy="policy-2"),
-    )  # fmt: skip
+        invoice("i1", "2026-01-05", 100),
+        invoice("i2", "2026-01-06", 50),
+        invoice("i3", "2026-02-05", 7),
+        invoice("i4", "2026-01-07", 9, entity="UK"),
+        recognition("r1", "2026-01-31", 10),
+        invoice("i5", "2026-01-08", 3, policy="policy-2"),
+    )
     report = run(house)
     assert (report.batches, report.members, report.held_lines) == (5, 12, 0)
     found = {(b["entity_id"], b["period"], b["event_class"], b["rule_hash"]): b for b in batches(house)}
@@ -51,8 +55,10 @@ def test_one_document_per_entity_period_event_class_and_rules(house):
         "US Inc",
         "planned",
     )
-    assert [(line["account_code"], line["debit_fc"], line["credit_fc"], line["member_count"]) for line in lines(house, first["batch_key"])] == [
-        ("1100", 150, 0, 2), ("2100", 0, 150, 2)]  # fmt: skip
+    assert [
+        (line["account_code"], line["debit_fc"], line["credit_fc"], line["member_count"])
+        for line in lines(house, first["batch_key"])
+    ] == [("1100", 150, 0, 2), ("2100", 0, 150, 2)]
     assert {b["member_count"] for b in found.values()} == {2, 4}
 
 
@@ -68,7 +74,8 @@ def test_members_partition_the_booked_lines_in_rows_and_money(house):
     assert house.sql(f"select count(*), count(distinct booked_line_id) from {members}") == [(62, 62)]
     assert house.sql(f"select count(*) from {booked} anti join {members} using (booked_line_id)") == [(0,)]
     sums = house.sql(
-        f"select m.batch_key, m.batch_line_no, sum(b.amount_fc)::bigint, count(*) from {booked} b join {members} m using (booked_line_id) group by all"
+        f"select m.batch_key, m.batch_line_no, sum(b.amount_fc)::bigint, count(*) from {booked} b join "
+        f"{members} m using (booked_line_id) group by all"
     )
     with house.store.read() as connection:
         stored = connection.execute(
@@ -95,7 +102,9 @@ def test_two_equal_deltas_stay_two_documents(house):
     documents = [json.loads(b["document_json"]) for b in batches(house)]
     # The second document takes back what the first gave; credits and debits are the exact negative.
     assert [[(x["account_role"], x["debit_fc"], x["credit_fc"]) for x in d["lines"]] for d in documents[1:]] == [
-        [("accounts_receivable", 0, 100), ("deferred_revenue", 100, 0)], [("accounts_receivable", 100, 0), ("deferred_revenue", 0, 100)]]  # fmt: skip
+        [("accounts_receivable", 0, 100), ("deferred_revenue", 100, 0)],
+        [("accounts_receivable", 100, 0), ("deferred_revenue", 0, 100)],
+    ]
 
 
 def test_keys_come_from_content_and_tenant(tmp_path):
@@ -151,14 +160,24 @@ def test_currencies_never_share_a_line(house):
 
 
 def test_summary_key_net_lines_and_detail_threshold_are_policy(tmp_path):
-    house = House.build(tmp_path, policy={"US": {"net_lines": "true", "detail_threshold": "1000",
-                                                 "summary_key": '["posting_period", "account_role", "currency", "customer_id"]'}})  # fmt: skip
+    house = House.build(
+        tmp_path,
+        policy={
+            "US": {
+                "net_lines": "true",
+                "detail_threshold": "1000",
+                "summary_key": '["posting_period", "account_role", "currency", "customer_id"]',
+            }
+        },
+    )
     back = entry("b", "2026-01-06", ("accounts_receivable", -30), ("deferred_revenue", 30))
     house.should(invoice("i1", "2026-01-05", 100), back, invoice("big", "2026-01-05", 1000))
     (key,) = run(house).batch_keys
     receivable = [x for x in lines(house, key) if x["account_role"] == "accounts_receivable"]
-    assert [(x["debit_fc"], x["member_count"], json.loads(x["dimensions"]).keys() == {"customer_id", "entry"}) for x in receivable] == [
-        (70, 2, False), (1000, 1, True)]  # fmt: skip
+    assert [
+        (x["debit_fc"], x["member_count"], json.loads(x["dimensions"]).keys() == {"customer_id", "entry"})
+        for x in receivable
+    ] == [(70, 2, False), (1000, 1, True)]
 
 
 def test_a_large_document_is_split_between_whole_entries(house):

@@ -22,17 +22,21 @@ from revenue_assets.state import write_parquet
 from revenue_assets.store import audit, exceptions, periods
 
 AS_OF = dt.date(2026, 3, 31)
-STATEMENT = "recon_id varchar, entity_id varchar, period varchar, currency varchar, left_amount bigint, right_amount bigint, \
-difference bigint, explained bigint, unexplained bigint, item_count bigint, matched_count bigint"
-ITEM = "recon_id varchar, entity_id varchar, period varchar, currency varchar, item_key varchar, left_amount bigint, \
-right_amount bigint, difference bigint, variance_class varchar, left_reference varchar, right_reference varchar, reference varchar, \
-customer_id varchar, correlation_id varchar, explanation varchar, expected_clear_period varchar, erp_document varchar, gates boolean"
+STATEMENT = """recon_id varchar, entity_id varchar, period varchar, currency varchar, left_amount bigint,
+    right_amount bigint,
+    difference bigint, explained bigint, unexplained bigint, item_count bigint, matched_count bigint"""
+ITEM = """recon_id varchar, entity_id varchar, period varchar, currency varchar, item_key varchar, left_amount bigint,
+    right_amount bigint, difference bigint, variance_class varchar, left_reference varchar, right_reference varchar,
+    reference varchar, customer_id varchar, correlation_id varchar, explanation varchar, expected_clear_period varchar,
+    erp_document varchar, gates boolean"""
 
 
 @pytest.fixture
 def house(tmp_path) -> House:
     house = House.build(tmp_path)
-    house.should(invoice("i1", "2026-01-05", 100), recognition("r1", "2026-01-31", 10), recognition("r2", "2026-02-28", 10))
+    house.should(
+        invoice("i1", "2026-01-05", 100), recognition("r1", "2026-01-31", 10), recognition("r2", "2026-02-28", 10)
+    )
     masters(house)
     reconcile(house)
     post(house)
@@ -40,19 +44,31 @@ def house(tmp_path) -> House:
 
 
 def masters(house: House, owner: str | None = "RevOps", floor: int = 5) -> None:
-    schema = pa.schema([("recon_id", pa.string()), ("owner_team", pa.string()), ("materiality_floor", pa.int64()), ("gates_close", pa.bool_())])
-    rows = [{"recon_id": "R1", "owner_team": owner, "materiality_floor": floor, "gates_close": True},
-            {"recon_id": "R2", "owner_team": "Billing ops", "materiality_floor": floor, "gates_close": False}]  # fmt: skip
+    schema = pa.schema(
+        [
+            ("recon_id", pa.string()),
+            ("owner_team", pa.string()),
+            ("materiality_floor", pa.int64()),
+            ("gates_close", pa.bool_()),
+        ]
+    )
+    rows = [
+        {"recon_id": "R1", "owner_team": owner, "materiality_floor": floor, "gates_close": True},
+        {"recon_id": "R2", "owner_team": "Billing ops", "materiality_floor": floor, "gates_close": False},
+    ]
     write_parquet(house.state / "recon_policy.parquet", schema, rows)
     schema = pa.schema([("variance_class", pa.string()), ("owner_team", pa.string())])
     write_parquet(house.state / "class_owner.parquet", schema, [{"variance_class": "tax", "owner_team": "Tax"}])
 
 
-def reconcile(house: House, *variances: tuple[str, str, str, int], statements: tuple[str, ...] = ("2026-01", "2026-02")) -> None:
+def reconcile(
+    house: House, *variances: tuple[str, str, str, int], statements: tuple[str, ...] = ("2026-01", "2026-02")
+) -> None:
     """R1 of US: variances are (period, class, reference, difference)."""
     with duckdb.connect(str(house.warehouse)) as connection:
         connection.execute(
-            f"create schema if not exists reconciliation; create or replace table reconciliation.rec_statements ({STATEMENT}); "
+            f"create schema if not exists reconciliation; create or replace table reconciliation.rec_statements "
+            f"({STATEMENT}); "
             f"create or replace table reconciliation.rec_items ({ITEM})"
         )
         for period in statements:
@@ -65,8 +81,18 @@ def reconcile(house: House, *variances: tuple[str, str, str, int], statements: t
             )
         for period, kind, reference, difference in variances:
             connection.execute(
-                "insert into reconciliation.rec_items values ('R1', 'US', ?, 'USD', ?, ?, 0, ?, ?, ?, null, ?, null, 'opp', 'because', null, null, ?)",
-                [period, reference, difference, difference, kind, reference, reference.split("/")[0], kind == "unexplained"],
+                "insert into reconciliation.rec_items values ('R1', 'US', ?, 'USD', ?, ?, 0, ?, ?, ?, null, ?, "
+                "null, 'opp', 'because', null, null, ?)",
+                [
+                    period,
+                    reference,
+                    difference,
+                    difference,
+                    kind,
+                    reference,
+                    reference.split("/")[0],
+                    kind == "unexplained",
+                ],
             )
 
 
@@ -79,7 +105,9 @@ def post(house: House, *, deliver: bool = True) -> None:
 
 
 def close(house: House, period: str = "2026-01", *, as_of: dt.date = AS_OF) -> CloseReport:
-    return close_period(house.store, house.journal, house.warehouse, house.state, period, ["US"], "controller", as_of=as_of)
+    return close_period(
+        house.store, house.journal, house.warehouse, house.state, period, ["US"], "controller", as_of=as_of
+    )
 
 
 def red(report: CloseReport) -> set[str]:
@@ -90,7 +118,11 @@ def test_green_gates_lock_the_period_with_a_snapshot(house):
     report = close(house)
     assert (report.status, report.closed, red(report)) == ("closed", True, set())
     (row,) = [p for p in periods.all_periods(house.store) if p["period"] == "2026-01"]
-    assert (row["status"], row["snapshot_hash"], row["changed_by"]) == ("hard_closed", report.snapshots["US"], "controller")
+    assert (row["status"], row["snapshot_hash"], row["changed_by"]) == (
+        "hard_closed",
+        report.snapshots["US"],
+        "controller",
+    )
     assert [h["new_status"] for h in periods.history(house.store, "US", "2026-01")] == ["hard_closed"]
     assert audit.verify(house.store)[1] is None
 
@@ -126,7 +158,12 @@ def test_each_gate_turns_red_on_its_own_fault(house):
 
 def test_suspense_blocks(house):
     lines = entry("s", "2026-01-09", ("suspense", 4), ("cash", -4))
-    house.should(invoice("i1", "2026-01-05", 100), recognition("r1", "2026-01-31", 10), recognition("r2", "2026-02-28", 10), lines)
+    house.should(
+        invoice("i1", "2026-01-05", 100),
+        recognition("r1", "2026-01-31", 10),
+        recognition("r2", "2026-02-28", 10),
+        lines,
+    )
     post(house)
     report = close(house)
     assert red(report) == {"suspense_is_zero"}
@@ -141,10 +178,15 @@ def test_missing_statement_blocks(house):
     assert red(close(house)) == {"reconciliations_ran"}
 
 
-@pytest.mark.parametrize(("kind", "amount", "expected"), [
-    ("unexplained", 6, {"variances_are_explained"}), ("unexplained", 5, set()), ("unexplained", -6, {"variances_are_explained"}),
-    ("missing_right", 5000, set()),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "amount", "expected"),
+    [
+        ("unexplained", 6, {"variances_are_explained"}),
+        ("unexplained", 5, set()),
+        ("unexplained", -6, {"variances_are_explained"}),
+        ("missing_right", 5000, set()),
+    ],
+)
 def test_only_what_nobody_explains_above_materiality_blocks(house, kind, amount, expected):
     reconcile(house, ("2026-01", kind, "opp-1", amount))
     assert red(close(house)) == expected
@@ -155,7 +197,9 @@ def test_an_accepted_unexplained_variance_no_longer_blocks(house):
     sync_exceptions(house.store, house.warehouse, house.state)
     (item,) = exceptions.all_exceptions(house.store, open_only=True)
     assert (item["owner_team"], item["blocks_close"], item["amount"]) == ("RevOps", True, 60)
-    exceptions.set_status(house.store, item["exception_id"], "Accepted", actor="controller", note="immaterial to the group")
+    exceptions.set_status(
+        house.store, item["exception_id"], "Accepted", actor="controller", note="immaterial to the group"
+    )
     assert close(house).closed
 
 
@@ -170,8 +214,12 @@ def test_a_variance_without_owner_blocks(house):
 def test_blocking_exceptions_name_their_owner(house):
     house.write_masters(accounts={"accounts_receivable": "1", "deferred_revenue": "2"})
     masters(house)
-    house.should(invoice("i1", "2026-01-05", 100), recognition("r1", "2026-01-31", 10), recognition("r2", "2026-02-28", 10),
-                 entry("t", "2026-01-09", ("cash", 4), ("accounts_receivable", -4)))  # fmt: skip
+    house.should(
+        invoice("i1", "2026-01-05", 100),
+        recognition("r1", "2026-01-31", 10),
+        recognition("r2", "2026-02-28", 10),
+        entry("t", "2026-01-09", ("cash", 4), ("accounts_receivable", -4)),
+    )
     post(house)
     report = close(house)
     assert red(report) == {"lines_are_batched", "no_blocking_exceptions"}
@@ -186,11 +234,14 @@ def test_periods_close_in_order_and_the_second_follows_the_first(house):
 
 def test_late_entries_go_to_the_first_open_period_and_leave_the_closed_one_alone(house):
     close(house)
-    house.should(invoice("i1", "2026-01-05", 90), recognition("r1", "2026-01-31", 10), recognition("r2", "2026-02-28", 10))
+    house.should(
+        invoice("i1", "2026-01-05", 90), recognition("r1", "2026-01-31", 10), recognition("r2", "2026-02-28", 10)
+    )
     post(house)
     assert close(house).status == "unchanged"
     assert house.sql(
-        f"select sum(amount_fc)::bigint from read_parquet('{house.journal.lines}/*.parquet') where posting_period = '2026-02' and "
+        f"select sum(amount_fc)::bigint from read_parquet('{house.journal.lines}/*.parquet') where "
+        f"posting_period = '2026-02' and "
         "account_role = 'accounts_receivable' and prior_period"
     ) == [(-10,)]
 
@@ -198,7 +249,8 @@ def test_late_entries_go_to_the_first_open_period_and_leave_the_closed_one_alone
 def test_the_database_refuses_late_writes_into_a_closed_period(house):
     close(house)
     for statement in (
-        "insert into booking_periods select booking_id, entity_id, book, period, 1, 0, 0 from booking_periods where period = '2026-01' limit 1",
+        "insert into booking_periods select booking_id, entity_id, book, period, 1, 0, 0 from booking_periods "
+        "where period = '2026-01' limit 1",
         "insert into posting_batches select * from posting_batches where period = '2026-01' limit 1",
     ):
         with pytest.raises(IntegrityError, match="hard closed"), house.store.write() as connection:
@@ -206,9 +258,12 @@ def test_the_database_refuses_late_writes_into_a_closed_period(house):
     for statement, message in (
         ("update periods set status = 'open' where period = '2026-01'", "together with its line"),
         ("delete from periods", "keeps its rows"),
-        ("insert into period_history (entity_id, book, period, old_status, new_status, at, actor) "
-         "values ('US', 'main', '2026-01', 'hard_closed', 'open', '2026-01-01', 'me')", "reopening"),
-    ):  # fmt: skip
+        (
+            "insert into period_history (entity_id, book, period, old_status, new_status, at, actor) "
+            "values ('US', 'main', '2026-01', 'hard_closed', 'open', '2026-01-01', 'me')",
+            "reopening",
+        ),
+    ):
         with pytest.raises(IntegrityError, match=message), house.store.write() as connection:
             connection.execute(text(statement))
 
@@ -229,7 +284,12 @@ def test_reopening_needs_a_reason_a_second_person_and_open_later_periods(house):
 
 
 def test_exceptions_keep_their_identity_and_clear_by_themselves(house):
-    reconcile(house, ("2026-01", "amount", "opp-1", 60), ("2026-02", "rounding", "opp-2", 1), ("2026-01", "timing_in_transit", "po-1/left", 9))
+    reconcile(
+        house,
+        ("2026-01", "amount", "opp-1", 60),
+        ("2026-02", "rounding", "opp-2", 1),
+        ("2026-01", "timing_in_transit", "po-1/left", 9),
+    )
     first = sync_exceptions(house.store, house.warehouse, house.state)["reconciliation"]
     assert (first.opened, first.open) == (2, 2)
     before = {e["exception_id"]: e for e in exceptions.all_exceptions(house.store)}
@@ -250,8 +310,10 @@ def test_exceptions_keep_their_identity_and_clear_by_themselves(house):
 def test_rejected_events_become_exceptions_with_an_owner(house):
     with duckdb.connect(str(house.warehouse)) as connection:
         connection.execute(
-            "create table subledger.posting_exceptions as select 'k1' as exception_key, 'schema_invalid' as class, 'US' as entity_id, "
-            "'invoice in_1' as subject, 'ev' as event_key, null::bigint as amount, null::varchar as currency, 'no amount' as detail"
+            "create table subledger.posting_exceptions as select 'k1' as exception_key, 'schema_invalid' as "
+            "class, 'US' as entity_id, "
+            "'invoice in_1' as subject, 'ev' as event_key, null::bigint as amount, null::varchar as currency, "
+            "'no amount' as detail"
         )
     sync_exceptions(house.store, house.warehouse, house.state)
     report = close(house)

@@ -28,7 +28,9 @@ def clock() -> FakeClock:
 @pytest.fixture
 def house(tmp_path, clock) -> House:
     house = House.build(tmp_path)
-    house.should(*[invoice(f"i{n}", f"2026-0{1 + n % 3}-05", 100 + n) for n in range(6)], recognition("r", "2026-01-31", 9))
+    house.should(
+        *[invoice(f"i{n}", f"2026-0{1 + n % 3}-05", 100 + n) for n in range(6)], recognition("r", "2026-01-31", 9)
+    )
     book(house.store, house.journal, house.warehouse, house.state, AS_OF, clock=clock)
     cut(house.store, house.journal, house.state, AS_OF, tenant="t", clock=clock)
     return house
@@ -104,7 +106,12 @@ def killer(phase):
 
 def reset(house):
     with house.store.write() as connection:
-        connection.execute(text("update posting_batches set status = 'planned', erp_document_id = null, settle_until = null, next_attempt_at = null"))
+        connection.execute(
+            text(
+                "update posting_batches set status = 'planned', erp_document_id = null, settle_until = null, "
+                "next_attempt_at = null"
+            )
+        )
 
 
 def test_an_unknown_outcome_is_looked_up_not_resent(house, clock):
@@ -131,7 +138,12 @@ def test_a_refused_document_harms_no_other(house, clock):
     report = run(house, port, clock)
     assert (report.total("verified"), report.total("dead")) == (3, 1)
     (item,) = open_items(house)
-    assert (item["category"], item["owner_team"], item["idempotency_key"], item["blocks_close"]) == ("period_closed", "Controller", bad, True)
+    assert (item["category"], item["owner_team"], item["idempotency_key"], item["blocks_close"]) == (
+        "period_closed",
+        "Controller",
+        bad,
+        True,
+    )
     assert "Period 2026-01 is closed" in item["error_message"]
     assert item["next_action"]
 
@@ -235,7 +247,12 @@ def broken(name):
 def test_a_stored_document_that_was_tampered_with_is_not_sent(house, clock):
     with house.store.write() as connection:
         connection.execute(text("drop trigger posting_batches_frozen"))
-        connection.execute(text("update posting_batches set document_json = replace(document_json, '\"debit_fc\":', '\"debit_fc\": ') where seq = 1"))
+        connection.execute(
+            text(
+                "update posting_batches set document_json = replace(document_json, '\"debit_fc\":', "
+                "'\"debit_fc\": ') where seq = 1"
+            )
+        )
     port = erp(clock)
     report = run(house, port, clock)
     assert (report.total("dead"), len(port.documents)) == (1, 3)
@@ -271,7 +288,12 @@ def test_a_poster_that_wakes_up_after_its_lease_writes_nothing(house, clock):
         if name == "committed":
             port.phase = lambda n: None
             with house.store.write() as connection:
-                connection.execute(text("update leases set holder = 'elsewhere|?|1|?|x', expires_at = '2000-01-01 00:00:00.000000' where name like 'erp:%'"))
+                connection.execute(
+                    text(
+                        "update leases set holder = 'elsewhere|?|1|?|x', expires_at = '2000-01-01 "
+                        "00:00:00.000000' where name like 'erp:%'"
+                    )
+                )
             assert run(house, other, clock).total("verified") == 4
 
     port.phase = overtaken

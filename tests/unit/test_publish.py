@@ -31,8 +31,10 @@ def figures(house: House, generation: int, rows: int = 3) -> None:
             f"""
             create schema if not exists finance;
             create or replace table finance.recon_statement as
-            select 'R' || i as recon_code, ({generation} * 1.005)::decimal(38, 3) as source_amount, null::varchar as publish_id from range({rows}) r(i);
-            create or replace table finance.recon_item as select i as item_id, {generation} as generation, null::varchar as note from range({rows}) r(i);
+            select 'R' || i as recon_code, ({generation} * 1.005)::decimal(38, 3) as source_amount,
+                null::varchar as publish_id from range({rows}) r(i);
+            create or replace table finance.recon_item as select i as item_id, {generation} as generation,
+                null::varchar as note from range({rows}) r(i);
             comment on table finance.recon_statement is 'One row per reconciliation''s statement.';
             comment on column finance.recon_statement.source_amount is 'Major units';
             create or replace table finance.publish_log as select 'stale' as publish_id;
@@ -41,7 +43,9 @@ def figures(house: House, generation: int, rows: int = 3) -> None:
 
 
 def run(house: House, **more):
-    return publish(house.store, house.warehouse, target(house), code_version="1.0", clock=more.pop("clock", FakeClock()), **more)
+    return publish(
+        house.store, house.warehouse, target(house), code_version="1.0", clock=more.pop("clock", FakeClock()), **more
+    )
 
 
 def target(house: House):
@@ -54,7 +58,8 @@ def read(house: House, query: str):
 
 
 def opened(house: House) -> duckdb.DuckDBPyConnection:
-    """The published file under another name: opened directly, file and schema are both `finance`, which is ambiguous."""
+    """The published file under another name: opened directly, file and schema are both `finance`, which is
+    ambiguous."""
     connection = duckdb.connect()
     connection.execute(f"attach '{target(house)}' as published (read_only); use published")
     return connection
@@ -62,12 +67,21 @@ def opened(house: House) -> duckdb.DuckDBPyConnection:
 
 def test_the_copy_is_exact_commented_read_only_and_logged(house):
     report = run(house, run_id="run-1", as_of=dt.date(2026, 3, 31), required=("recon_statement",))
-    assert read(house, "select recon_code, source_amount::varchar, publish_id from finance.recon_statement order by 1") == [
-        (f"R{n}", "1.005", report.publish_id) for n in range(3)]  # fmt: skip
-    assert read(house, "select comment from duckdb_tables() where database_name = 'published' and table_name = 'recon_statement'") == [("One row per reconciliation's statement.",)]
-    assert read(house, "select comment from duckdb_columns() where database_name = 'published' and column_name = 'source_amount'") == [("Major units",)]
+    assert read(
+        house, "select recon_code, source_amount::varchar, publish_id from finance.recon_statement order by 1"
+    ) == [(f"R{n}", "1.005", report.publish_id) for n in range(3)]
+    assert read(
+        house,
+        "select comment from duckdb_tables() where database_name = 'published' and table_name = 'recon_statement'",
+    ) == [("One row per reconciliation's statement.",)]
+    assert read(
+        house,
+        "select comment from duckdb_columns() where database_name = 'published' and column_name = 'source_amount'",
+    ) == [("Major units",)]
     assert stat.S_IMODE(target(house).stat().st_mode) == 0o444
-    assert read(house, "select publish_id, status, run_id from finance.publish_log") == [(report.publish_id, "live", "run-1")]
+    assert read(house, "select publish_id, status, run_id from finance.publish_log") == [
+        (report.publish_id, "live", "run-1")
+    ]
     assert [r["status"] for r in publish_log.all_publishes(house.store)] == ["live"]
     assert report.row_counts == {"recon_item": 3, "recon_statement": 3}
     assert list(target(house).parent.iterdir()) == [target(house)]
@@ -128,7 +142,8 @@ def test_kills_during_a_publish_never_show_half_of_one(house):
         os.waitpid(pid, 0)
         seen = read(
             house,
-            "select distinct generation, (select max(source_amount) / 1.005 from finance.recon_statement)::integer from finance.recon_item",
+            "select distinct generation, (select max(source_amount) / 1.005 from "
+            "finance.recon_statement)::integer from finance.recon_item",
         )
         assert len(seen) == 1
         assert seen[0][0] == seen[0][1]

@@ -301,7 +301,8 @@ def upgrade() -> None:
             "status <> 'verified' or erp_document_id is not null", name=op.f("ck_posting_batches_verified_has_document")
         ),
         sa.CheckConstraint(
-            "status in ('awaiting_approval', 'planned', 'sent', 'uncertain', 'accepted', 'created', 'posted', 'verified', 'dead')",
+            "status in ('awaiting_approval', 'planned', 'sent', 'uncertain', 'accepted', 'created', 'posted', "
+            "'verified', 'dead')",
             name=op.f("ck_posting_batches_status"),
         ),
         sa.CheckConstraint("debit_fc = credit_fc and debit_fc >= 0", name=op.f("ck_posting_batches_balanced")),
