@@ -33,9 +33,13 @@ class PeriodType(click.ParamType):
         return value
 
 
+CONSOLE = sys.stdout
+
+
 def echo(line: str) -> None:
-    click.echo(line)
-    sys.stdout.flush()
+    """One line of progress on the real console, whatever stands in for stdout meanwhile."""
+    click.echo(line, file=CONSOLE)
+    CONSOLE.flush()
 
 
 @contextlib.contextmanager

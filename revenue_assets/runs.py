@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -107,8 +110,11 @@ def run_job(
     narrator = _Narrator(echo, outcome)
     _LISTENERS.append(narrator)
     began = time.monotonic()
+    log = Path(os.environ["REVENUE_HOME"]) / "logs" / f"{job_name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with dg.DagsterInstance.get() as instance:
+        # What tools print (dbt's every line) goes to a file; the console keeps to the narrator's lines.
+        with log.open("w") as output, contextlib.redirect_stdout(output), dg.DagsterInstance.get() as instance:
             result = definitions.resolve_job_def(job_name).execute_in_process(
                 instance=instance, tags=run_tags, run_config={"loggers": {"progress": {}}}, raise_on_error=False
             )

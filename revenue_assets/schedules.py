@@ -1,7 +1,5 @@
 """When things run by themselves. Times are UTC."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from revenue_assets.jobs import monthly_close_job, refresh_job

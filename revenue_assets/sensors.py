@@ -1,7 +1,5 @@
 """What is waited for. Level-triggered: a sensor asks the store what is ready and holds no cursor over business rows."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from revenue_assets.jobs import erp_posting_job, monthly_close_job, publish_job

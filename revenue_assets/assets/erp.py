@@ -1,7 +1,5 @@
 """Read-back: what the ERP says it holds, landed like any other source."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from revenue_assets.assets.landing import landing_metadata, register
@@ -32,15 +30,18 @@ def read_back_assets(vendor: str) -> dg.AssetsDefinition:
                 kinds={"python", "parquet"},
                 owners=["team:integration"],
                 tags={"vendor": vendor, "layer": "landing"},
+                skippable=True,
             )
             for name, description in DESCRIPTIONS.items()
         ],
+        can_subset=True,
         pool=ERP_POOL,
     )
     def _read_back(context: dg.AssetExecutionContext, platform: Platform):
         writer = LandingWriter(platform.settings.landing, platform.settings.quarantine, context.run_id)
         source = platform.erp_source()
-        for result in land(source, list(DESCRIPTIONS), writer, StoredCursors(platform.store), platform.now()):
+        selected = [name for name in DESCRIPTIONS if dg.AssetKey(["landing", vendor, name]) in context.selected_asset_keys]
+        for result in land(source, selected, writer, StoredCursors(platform.store), platform.now()):
             register(platform, result)
             yield dg.MaterializeResult(["landing", vendor, result.object], metadata=landing_metadata([result]))
 

@@ -1,7 +1,5 @@
 """Publish and close: the copy that finance reads, and the lock on a month."""
 
-from __future__ import annotations
-
 import dagster as dg
 import duckdb
 

@@ -3,8 +3,6 @@
 Does not belong here: anything about a vendor's API (`sources/`) or about files (`landing/`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg

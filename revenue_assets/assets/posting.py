@@ -1,7 +1,5 @@
 """Booking and posting: journal of record, posting batches, ERP documents. What the store decides, these only call."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from revenue_assets.resources import ERP_POOL, WAREHOUSE_POOL, Platform

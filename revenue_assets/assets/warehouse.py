@@ -4,8 +4,6 @@
 compares with the ERP's answer, and the published `finance` models.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Blocking Great Expectations contracts at the edge: what has landed is complete and has the agreed shape."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg

@@ -1,7 +1,5 @@
 """Each reconciliation as a check a controller can read: does it tie, and if not, by how much and who owns it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
