@@ -82,7 +82,7 @@ def publish(
             tables = _tables(connection, required)
             hashes = {name: _table_hash(connection, f"source.{SCHEMA}.{_name(name)}") for name in tables}
             content = hashlib.sha256(audit.canonical(hashes).encode()).hexdigest()
-            publish_id = f"p{now:%Y%m%dT%H%M%S}-{content[:8]}"
+            publish_id = f"p{now:%Y%m%dT%H%M%S%f}-{content[:8]}"
             connection.execute(f"attach {_quoted(beside)} as target (storage_version '{STORAGE_VERSION}')")
             connection.execute(f"create schema target.{SCHEMA}")
             counts = {name: _copy(connection, name, publish_id) for name in tables}
