@@ -135,6 +135,7 @@ class Biller:
             if code in old:
                 credit = self._line(deal, old[code], after.start, last, first, last, "proration", -1)
                 credit.credits = covering.pop(code)
+                credit.credits.credited_later = True
                 lines.append(credit)
             if code in new:
                 charge = self._line(deal, new[code], after.start, last, first, last, "proration")
@@ -151,6 +152,7 @@ class Biller:
         lines = []
         for item in before.items:
             unused = self._line(deal, item, after.start, last, first, last, "proration")
+            covering[item.code].credited_later = True
             lines.append((covering[item.code], unused.amount))
         return CreditPlan(deal, after.start, tuple(lines))
 

@@ -241,7 +241,13 @@ class Cashier:
 
 
 def _creditable(invoice: Invoice) -> Line | None:
-    """The line a goodwill credit goes to: the largest one, if the invoice's own total would bear it."""
-    line = max(invoice.lines, key=lambda line: line.net)
+    """The line a goodwill credit goes to: the largest one, if the invoice's own total would bear it.
+
+    Not one whose unused rest is credited later: both credits together could exceed what the line charged.
+    """
+    lines = [line for line in invoice.lines if not line.credited_later]
+    if not lines:
+        return None
+    line = max(lines, key=lambda line: line.net)
     smallest = 100 if ENTITIES[invoice.entity].currency != invoice.currency else 1000
     return line if line.net >= smallest and invoice.total >= line.net + line.tax else None

@@ -105,10 +105,10 @@ class Line:
     kind: str  # recurring | proration | usage | one_time
     discount: int = 0
     credits: Line | None = None
+    credited_later: bool = False  # a proration or cancellation will take back its unused rest
     id: str = ""
     invoice: Invoice | None = None
     taxes: list[tuple[str, int]] = field(default_factory=list)  # (tax rate key, amount)
-    credited: int = 0
 
     @property
     def net(self) -> int:

@@ -46,8 +46,6 @@ def credit_note(
     else:
         invoice.pre_payment_notes += total
     invoice.noted = True
-    for line, amount in lines:
-        line.credited += amount
     note = _note_object(books, invoice, note_id, created, day, lines, taxes, reason, kind, refunds, net, tax)
     books.add(invoice.entity, "credit_note", note)
     engine_lines = [

@@ -166,6 +166,28 @@ def test_subscriptions_are_billed_as_expected(size):
     assert doubled == references(made, "duplicate_invoice")
 
 
+def test_credits_never_exceed_the_line(size):
+    """Prorations and all credit notes on a line together take back at most what it charged."""
+    made = world(*size)
+    for entity in ACCOUNTS:
+        lines, taken = {}, defaultdict(int)
+        for invoice in records(made, entity, "invoice"):
+            for line in invoice["lines"]["data"]:
+                lines[line["id"]] = line
+                details = line["parent"]["subscription_item_details"] or {}
+                credited = details.get("proration_details", {}).get("credited_items")
+                assert (credited is not None) == (line["amount"] < 0)
+                if credited:
+                    [original] = credited["invoice_line_items"]
+                    taken[original] -= line["amount"]
+        for note in records(made, entity, "credit_note"):
+            for line in note["lines"]["data"]:
+                taken[line["invoice_line_item"]] += line["amount"]
+        for line_id, amount in taken.items():
+            discount = sum(d["amount"] for d in lines[line_id]["discount_amounts"])
+            assert 0 < amount <= lines[line_id]["amount"] - discount
+
+
 def test_invoices_carry_the_metered_usage(size):
     """R3: the meter's days per local month, rated by the price's tiers, against usage lines."""
     made = world(*size)
