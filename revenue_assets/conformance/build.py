@@ -10,8 +10,11 @@ import sys
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
-# Every table that a section of a case is compared with, and all they need; what reads an ERP is left out.
-SELECTION = ("+journal_lines", "+revenue_schedule", "+posting_exceptions", "+expected_charges")
+# Every table that a section of a case is compared with, and all they need.
+SELECTION = (
+    "+journal_lines", "+revenue_schedule", "+posting_exceptions", "+obligation_prices", "+rollforwards",
+    "+posting_summaries", "+expected_charges", "+event_exceptions", "+rec_statements",
+)  # fmt: skip
 
 
 class BuildError(RuntimeError):
@@ -26,7 +29,6 @@ def build(work_dir: Path, as_of: dt.date, *, selection: tuple[str, ...] = SELECT
     warehouse = work_dir / "warehouse" / "revenue.duckdb"
     warehouse.parent.mkdir(parents=True, exist_ok=True)
     warehouse.unlink(missing_ok=True)
-    (work_dir / "journal" / "lines").mkdir(parents=True, exist_ok=True)
     environment = {
         **os.environ,
         "REVENUE_WAREHOUSE": str(warehouse),

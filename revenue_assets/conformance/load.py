@@ -14,8 +14,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+import yaml
+
 from revenue_assets.conformance.cases import Case, cloud_events, horizon, raw_text
 from revenue_assets.state import currency_exponents, write_parquet
+from revenue_assets.store.export import SCHEMAS
+from revenue_assets.store.ledger import Journal
 
 LANDING = pa.schema(
     [
@@ -54,6 +58,17 @@ def write_landing(cases: list[Case], landing: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist(rows, schema=LANDING), folder / "conformance.parquet")
     return len(rows)
+
+
+def write_empty_sources(project: Path, landing: Path, journal: Path) -> None:
+    """What a company without these systems would have: every other landed object with no row, and an empty journal."""
+    for declared in sorted((project / "models" / "staging").glob("*/*sources.yml")):
+        for source in yaml.safe_load(declared.read_text("utf-8"))["sources"]:
+            for table in source["tables"]:
+                folder = landing / f"no_{source['name']}" / table["name"] / "day=1970-01-01"
+                folder.mkdir(parents=True, exist_ok=True)
+                pq.write_table(LANDING.empty_table(), folder / "empty.parquet")
+    Journal(journal).prepare()
 
 
 def write_state(cases: list[Case], state: Path) -> None:
@@ -100,15 +115,13 @@ def write_state(cases: list[Case], state: Path) -> None:
         {"currency": TEXT, "exponent": pa.int32()},
         [{"currency": code, "exponent": digits} for code, digits in sorted(currency_exponents().items())],
     )
-    _write(state, "periods", PERIODS, _months(cases))
+    for name, schema in SCHEMAS.items():
+        write_parquet(state / f"{name}.parquet", schema, [])
+    write_parquet(state / "periods.parquet", SCHEMAS["periods"], _months(cases))
     for name, columns in EMPTY.items():
         _write(state, name, columns, [])
 
 
-PERIODS = {
-    "entity_id": TEXT, "period": TEXT, "start_date": pa.date32(), "end_date_exclusive": pa.date32(), "status": TEXT,
-    "closed_at": pa.timestamp("us"),
-}  # fmt: skip
 EMPTY: dict[str, dict[str, pa.DataType]] = {
     "accounts": dict.fromkeys(("entity_id", "account_role", "product_family", "account_code", "account_name"), TEXT),
     "recon_policy": {
@@ -135,8 +148,8 @@ def _months(cases: list[Case]) -> list[dict]:
             while start <= last:
                 end = (start + dt.timedelta(days=32)).replace(day=1)
                 rows.append(
-                    {"entity_id": entity["id"], "period": f"{start:%Y-%m}", "start_date": start,
-                     "end_date_exclusive": end, "status": "open", "closed_at": None}
+                    {"entity_id": entity["id"], "book": "main", "period": f"{start:%Y-%m}", "start_date": start,
+                     "end_date_exclusive": end, "status": "open"}
                 )  # fmt: skip
                 start = end
     return rows

@@ -14,7 +14,7 @@ from revenue_assets.conformance.build import PROJECT, BuildError, build
 from revenue_assets.conformance.cases import SECTIONS, Case, CaseError, horizon, read_cases
 from revenue_assets.conformance.compare import Mismatch, compare_case
 from revenue_assets.conformance.facts import Warehouse
-from revenue_assets.conformance.load import write_landing, write_state
+from revenue_assets.conformance.load import write_empty_sources, write_landing, write_state
 from revenue_assets.state import currency_exponents
 
 SHOWN_PER_CASE = 3
@@ -33,6 +33,7 @@ def run(
     try:
         cases = read_cases(directory)
         write_landing(cases, work_dir / "landing")
+        write_empty_sources(project, work_dir / "landing", work_dir / "journal")
         write_state(cases, work_dir / "state")
         console.print(f"{len(cases)} cases, one build ...")
         warehouse_file = build(work_dir, horizon(cases), project=project)

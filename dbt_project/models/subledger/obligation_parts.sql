@@ -19,7 +19,7 @@ pieces as (
     from states
     where eff_piece_ends
     union all
-    select contract_no, line_id, step, window_step, base, remaining, start_day, from_day, null as to_day
+    select contract_no, line_id, step + 1 as step, window_step, base, remaining, start_day, from_day, null as to_day
     from (
         select * from states
         qualify row_number() over (partition by contract_no, line_id order by step desc) = 1
