@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, insert, select, update
@@ -50,13 +51,16 @@ class Item(NamedTuple):
     next_action: str | None = None
     attempts: int = 0
     last_attempt_at: dt.datetime | None = None
+    key: str | None = None
 
     @property
     def exception_id(self) -> str:
-        return exception_id(self.recon_id, self.category, self.entity_id, self.reference)
+        """`key` if whoever saw it has its own identity for it (a refused event), else the one of its content."""
+        return self.key or exception_id(self.recon_id, self.category, self.entity_id, self.reference)
 
 
-class SyncReport(NamedTuple):
+@dataclass(frozen=True)
+class SyncReport:
     """What one look changed; `open` counts what is open after it, of the same origin."""
 
     opened: int
@@ -219,6 +223,7 @@ def all_exceptions(store: Store, *, open_only: bool = False) -> list[dict[str, A
 def _facts(item: Item) -> dict[str, Any]:
     facts = item._asdict()
     facts["source_reference"] = facts.pop("reference")
+    del facts["key"]
     return facts
 
 

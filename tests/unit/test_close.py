@@ -30,6 +30,12 @@ ITEM = """recon_id varchar, entity_id varchar, period varchar, currency varchar,
     reference varchar, customer_id varchar, correlation_id varchar, explanation varchar, expected_clear_period varchar,
     erp_document varchar, gates boolean"""
 
+EXCEPTION = """exception_id varchar, origin varchar, recon_id varchar, category varchar, entity_id varchar,
+    reference varchar,
+    period varchar, currency varchar, amount bigint, blocks_close boolean, severity varchar, owner_team varchar,
+    customer_id varchar, correlation_id varchar, source_event_id varchar, idempotency_key varchar, erp_document varchar,
+    error_message varchar, next_action varchar"""
+
 
 @pytest.fixture
 def house(tmp_path) -> House:
@@ -69,7 +75,8 @@ def reconcile(
         connection.execute(
             f"create schema if not exists reconciliation; create or replace table reconciliation.rec_statements "
             f"({STATEMENT}); "
-            f"create or replace table reconciliation.rec_items ({ITEM})"
+            f"create or replace table reconciliation.rec_items ({ITEM}); "
+            f"create or replace table reconciliation.rec_exceptions ({EXCEPTION})"
         )
         for period in statements:
             mine = [v for v in variances if v[0] == period]
@@ -94,6 +101,15 @@ def reconcile(
                     kind == "unexplained",
                 ],
             )
+            connection.execute(
+                "insert into reconciliation.rec_exceptions values (?, 'reconciliation', 'R1', ?, 'US', ?, ?, "
+                "'USD', ?, ?, "
+                "'warning', 'RevOps', null, 'opp', null, null, null, 'because', 'look')",
+                [
+                    exceptions.exception_id("R1", kind, "US", reference), kind, reference, period, difference,
+                    kind == "unexplained",
+                ],
+            )  # fmt: skip
 
 
 def post(house: House, *, deliver: bool = True) -> None:
@@ -284,38 +300,43 @@ def test_reopening_needs_a_reason_a_second_person_and_open_later_periods(house):
 
 
 def test_exceptions_keep_their_identity_and_clear_by_themselves(house):
-    reconcile(
-        house,
-        ("2026-01", "amount", "opp-1", 60),
-        ("2026-02", "rounding", "opp-2", 1),
-        ("2026-01", "timing_in_transit", "po-1/left", 9),
-    )
+    reconcile(house, ("2026-01", "amount", "opp-1", 60), ("2026-01", "timing_in_transit", "po-1", 9))
     first = sync_exceptions(house.store, house.warehouse, house.state)["reconciliation"]
     assert (first.opened, first.open) == (2, 2)
     before = {e["exception_id"]: e for e in exceptions.all_exceptions(house.store)}
     assert exceptions.exception_id("R1", "amount", "US", "opp-1") in before
-    both_sides = (("2026-01", "timing_in_transit", "po-1/left", 9), ("2026-02", "timing_in_transit", "po-1/right", -9))
-    reconcile(house, ("2026-01", "amount", "opp-1", 70), *both_sides)
+    reconcile(house, ("2026-01", "amount", "opp-1", 70))
     again = sync_exceptions(house.store, house.warehouse, house.state)["reconciliation"]
     assert (again.opened, again.cleared, again.open) == (0, 1, 1)
     reconcile(house)
     assert sync_exceptions(house.store, house.warehouse, house.state)["reconciliation"].cleared == 1
-    reconcile(house, ("2026-01", "amount", "opp-1", 70))
+    reconcile(house, ("2026-02", "amount", "opp-1", 70))
     assert sync_exceptions(house.store, house.warehouse, house.state)["reconciliation"].reopened == 1
     (item,) = exceptions.all_exceptions(house.store, open_only=True)
     assert item["first_seen_at"] == before[item["exception_id"]]["first_seen_at"]
     assert (item["amount"], item["reopened"], item["owner_team"]) == (70, 1, "RevOps")
 
 
-def test_rejected_events_become_exceptions_with_an_owner(house):
-    with duckdb.connect(str(house.warehouse)) as connection:
-        connection.execute(
-            "create table subledger.posting_exceptions as select 'k1' as exception_key, 'schema_invalid' as "
-            "class, 'US' as entity_id, "
-            "'invoice in_1' as subject, 'ev' as event_key, null::bigint as amount, null::varchar as currency, "
-            "'no amount' as detail"
-        )
+def test_without_the_relation_nothing_is_cleared(house):
+    reconcile(house, ("2026-01", "amount", "opp-1", 60))
     sync_exceptions(house.store, house.warehouse, house.state)
+    with duckdb.connect(str(house.warehouse)) as connection:
+        connection.execute("drop table reconciliation.rec_exceptions")
+    assert sync_exceptions(house.store, house.warehouse, house.state) == {}
+    assert len(exceptions.all_exceptions(house.store, open_only=True)) == 1
+
+
+def test_two_refused_events_of_one_subject_are_two_exceptions_with_an_owner(house):
+    with duckdb.connect(str(house.warehouse)) as connection:
+        for key in ("k1", "k2"):
+            connection.execute(
+                "insert into reconciliation.rec_exceptions values (?, 'events', null, 'schema_invalid', 'US', "
+                "'invoice in_1', "
+                "'2026-01', null, null, true, 'error', null, null, null, 'ev', null, null, 'no amount', 'correct it')",
+                [key],
+            )
+    assert sync_exceptions(house.store, house.warehouse, house.state)["events"].opened == 2
     report = close(house)
     assert red(report) == {"no_blocking_exceptions"}
+    assert "2 open schema invalid exceptions" in report.sentence()
     assert "Data platform" in report.sentence()
