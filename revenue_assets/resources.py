@@ -52,7 +52,7 @@ class Platform(dg.ConfigurableResource):
     @contextmanager
     def warehouse(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """The warehouse, opened late and closed early: no other process can open the file meanwhile."""
-        connection = duckdb.connect(str(self.settings.warehouse), config={"TimeZone": "UTC"})
+        connection = duckdb.connect(str(self.settings.warehouse))
         try:
             yield connection
         finally:
@@ -99,7 +99,7 @@ class Platform(dg.ConfigurableResource):
     def _options(self, instance: SourceInstance) -> dict[str, object]:
         return {
             **instance.options,
-            "drop": str(self.settings.drop / instance.vendor),
+            "drop": str(self.settings.drop / instance.name),
             "as_of": self.settings.as_of.isoformat(),
             "time_zones": {e.id: e.time_zone for e in self.company.entities},
         }

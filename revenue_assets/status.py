@@ -42,7 +42,7 @@ def read_status(settings: Settings) -> dict[str, Any]:
             group by all order by recon_code, variance_class
             """,
         )
-        publish = _rows(connection, "select publish_id, at, as_of from finance.publish_log where status = 'live'")
+        publish = _rows(connection, "select publish_id, \"at\", as_of from finance.publish_log where status = 'live'")
         ((erp_documents,),) = connection.execute(
             "select count(*) from finance.document_links where to_type = 'erp_document' and from_type = 'posting_batch'"
         ).fetchall()
@@ -78,6 +78,7 @@ def read_status(settings: Settings) -> dict[str, Any]:
 def print_status(report: dict[str, Any]) -> None:
     """The report as tables: red where something is unexplained."""
     console = Console(highlight=False)
+    console.width = max(console.width, 120)  # a redirected console says 80, too narrow for eight columns
     table = Table(title=f"Subledger to ERP, as of {report['as_of']}", title_justify="left")
     for name in ("Entity", "Account role", "Currency"):
         table.add_column(name)

@@ -67,7 +67,7 @@ def read_trace(settings: Settings, identifier: str) -> dict[str, Any]:
         if not found and not exceptions:
             raise TraceError(
                 f"{identifier!r} is in no chain of the last publish. Known are ids of opportunities, quotes, "
-                "subscriptions, invoices, payments, refunds, payouts, journal lines, posting keys and ERP document numbers."
+                "subscriptions, invoices, payments, refunds, payouts, journal lines, posting keys, ERP numbers."
             )
         edges = _edges(connection, found)
     nodes = [

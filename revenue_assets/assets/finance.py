@@ -1,7 +1,6 @@
 """Publish and close: the copy that finance reads, and the lock on a month."""
 
 import dagster as dg
-import duckdb
 
 from revenue_assets import __version__
 from revenue_assets.checks.reconciliation import statement_markdown
@@ -35,6 +34,7 @@ FINANCE_MODELS = (
 def finance_serving(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
     """The `finance` schema in a file of its own, swapped in one step: readers see the old or the new, never half."""
     from revenue_assets.publish.duckdb_file import publish
+    from revenue_assets.publish.read import open_published
 
     settings = platform.settings
     report = publish(
@@ -48,10 +48,8 @@ def finance_serving(context: dg.AssetExecutionContext, platform: Platform) -> dg
         required=FINANCE_MODELS,
     )
     platform.export_state()
-    with duckdb.connect(str(settings.published), read_only=True) as connection:
-        cursor = connection.execute(
-            "select * from finance.recon_statement order by all"
-        )
+    with open_published(settings.published) as connection:
+        cursor = connection.execute("select * from finance.recon_statement order by all")
         names = [column[0] for column in cursor.description]
         rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     return dg.MaterializeResult(

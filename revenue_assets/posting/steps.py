@@ -54,19 +54,23 @@ def journal_of(batch: Batch, key_length_max: int) -> Journal:
         accounting_date=dt.date.fromisoformat(document["date"]),
         period=document["period"],
         functional_currency=document["functional_currency"],
-        lines=tuple(_line(line) for line in document["lines"]),
+        lines=tuple(_line(line, document["functional_currency"]) for line in document["lines"]),
         text=f"{document['event_class']} {document['entity_id']} {document['period']}",
     )
 
 
-def _line(line: dict[str, Any]) -> Line:
+def _line(line: dict[str, Any], functional_currency: str) -> Line:
     words = [line["account_role"], line["product_family"] or "", "prior period" if line["prior_period"] else ""]
     text = f"{' '.join(w for w in words if w)} ({line['member_count']} lines)"
     dimensions = {k: str(v) for k, v in line["dimensions"].items()}
     if line["product_family"]:
         dimensions["product_family"] = line["product_family"]
+    # In the company's own currency an ERP line has one amount. The exchange leg of a cross-currency settlement carries
+    # another functional value than its transaction amount; the ERP takes the functional one.
+    own = line["currency"] == functional_currency
+    amount_tc = line["debit_fc"] - line["credit_fc"] if own else line["amount_tc"]
     return Line(
-        line["line_no"], line["account_code"], line["debit_fc"], line["credit_fc"], line["currency"], line["amount_tc"],
+        line["line_no"], line["account_code"], line["debit_fc"], line["credit_fc"], line["currency"], amount_tc,
         text, dimensions,
     )  # fmt: skip
 
