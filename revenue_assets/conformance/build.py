@@ -40,7 +40,8 @@ def build(work_dir: Path, as_of: dt.date, *, selection: tuple[str, ...] = SELECT
         "DBT_LOG_PATH": str(work_dir / "logs"),
     }
     command = [
-        str(Path(sys.executable).with_name("dbt")), "run", "--project-dir", str(project), "--profiles-dir", str(project),
+        str(Path(sys.executable).with_name("dbt")), "run",
+        "--project-dir", str(project), "--profiles-dir", str(project),
         "--vars", json.dumps({"event_sources": ["cloudevents"]}), "--select", *selection,
     ]  # fmt: skip
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603

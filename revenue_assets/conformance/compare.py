@@ -43,7 +43,10 @@ def _compare_section(
     case: Case, section: Section, expected: list[dict[str, Any]], complete: bool, warehouse: Warehouse
 ) -> list[Mismatch]:
     entities = sorted(case.entity_ids)
-    days = sorted({row["as_of"] for row in expected if "as_of" in row} | ({"9999-12-31"} if section.name == "allocation" else set()))
+    days = sorted(
+        {row["as_of"] for row in expected if "as_of" in row}
+        | ({"9999-12-31"} if section.name == "allocation" else set())
+    )
     actual = warehouse.rows(section, entities, days)
     if section.name == "reconciliation":
         return _reconciliation(section, expected, actual, warehouse.variances(entities), warehouse)

@@ -61,7 +61,8 @@ SECTIONS: dict[str, Section] = {
     ),
     "rollforward": Section(
         "rollforward",
-        """select entity_id as entity, period, name, currency, opening, added, recognised, released, fx, prior_period, closing
+        """select entity_id as entity, period, name, currency,
+                  opening, added, recognised, released, fx, prior_period, closing
            from subledger.rollforwards where list_contains($entities, entity_id)""",
         ("entity", "period", "name", "currency"),
         dict.fromkeys(("opening", "added", "recognised", "released", "fx", "prior_period", "closing"), "currency"),
@@ -79,7 +80,8 @@ SECTIONS: dict[str, Section] = {
     ),
     "allocation": Section(
         "allocation",
-        """select entity_id as entity, contract_id as contract, line_id as line, cast(day as varchar) as as_of, currency,
+        """select entity_id as entity, contract_id as contract, line_id as line, cast(day as varchar) as as_of,
+                  currency,
                   cast(arg_max(allocated_amount, version_no) as bigint) as amount
            from subledger.obligation_prices
            inner join (select unnest($days)::date as day) as days on valid_from <= day
@@ -109,7 +111,8 @@ SECTIONS: dict[str, Section] = {
         "reconciliation",
         """select statements.entity_id as entity, statements.recon_id as id, statements.period,
                   cast(last_day(cast(statements.period || '-01' as date)) as varchar) as as_of, statements.currency,
-                  statements.left_amount as "left", statements.right_amount as "right", statements.matched_count as matched
+                  statements.left_amount as "left", statements.right_amount as "right",
+                  statements.matched_count as matched
            from reconciliation.rec_statements as statements where list_contains($entities, statements.entity_id)""",
         ("entity", "id", "period", "as_of", "currency"),
         {"left": "currency", "right": "currency"},
@@ -118,7 +121,8 @@ SECTIONS: dict[str, Section] = {
     ),
 }
 VARIANCES = """
-    select entity_id as entity, recon_id as id, period, currency, variance_class, cast(sum(difference) as bigint) as amount
+    select entity_id as entity, recon_id as id, period, currency, variance_class,
+           cast(sum(difference) as bigint) as amount
     from reconciliation.rec_items
     where variance_class is not null and list_contains($entities, entity_id) group by all
 """
@@ -133,7 +137,7 @@ class Warehouse:
         self.functional = {e["id"]: e["functional_currency"] for case in cases for e in case.entities}
 
     def rows(self, section: Section, entities: list[str], days: list[str]) -> list[dict[str, Any]]:
-        """All rows of the section for these entities. Raises duckdb.CatalogException where the build lacks the table."""
+        """All rows of the section for these entities. Raises duckdb.CatalogException if the table is missing."""
         parameters: dict[str, Any] = {"entities": entities}
         if "$days" in section.sql:
             parameters["days"] = days

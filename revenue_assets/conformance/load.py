@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-
 import yaml
 
 from revenue_assets.conformance.cases import Case, cloud_events, horizon, raw_text
@@ -33,7 +32,7 @@ TEXT = pa.string()
 
 def write_landing(cases: list[Case], landing: Path) -> int:
     """Writes all events of all cases as one landed batch in arrival order; returns the number of rows."""
-    rows = []
+    rows: list[dict] = []
     for case in cases:
         for envelope in cloud_events(case):
             raw = raw_text(envelope)
@@ -125,7 +124,8 @@ def write_state(cases: list[Case], state: Path) -> None:
 EMPTY: dict[str, dict[str, pa.DataType]] = {
     "accounts": dict.fromkeys(("entity_id", "account_role", "product_family", "account_code", "account_name"), TEXT),
     "recon_policy": {
-        **dict.fromkeys(("recon_id", "name", "area", "owner_team", "tolerance_share", "source_label", "target_label"), TEXT),
+        **dict.fromkeys(("recon_id", "name", "area", "owner_team", "source_label", "target_label"), TEXT),
+        "tolerance_share": TEXT,
         **dict.fromkeys(("tolerance_absolute", "tolerance_days", "materiality_floor"), pa.int64()),
         "gates_close": pa.bool_(),
     },
