@@ -172,6 +172,3 @@ coalesce({{ variance_class }} = 'unexplained'
     and abs({{ difference }}) >= coalesce({{ policy }}.materiality_floor, 0)
     and coalesce({{ policy }}.gates_close, true), false)
 {%- endmacro %}
-
-{#- Numbers of the reconciliation models, in their order. -#}
-{% macro recon_models() %}{{ return(['01', '02', '03', '05', '06', '07', '08', '09', '10', '11', '12', '13', '15', '16']) }}{% endmacro %}

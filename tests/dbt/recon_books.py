@@ -5,6 +5,7 @@ journal; `book_and_post()` derives the journal of record, the posting batches an
 rooms do. A test then breaks one thing. Money is integer minor units; days are ISO text until they are written.
 """
 
+# ruff: noqa: E501  A table reads best on one line.
 from __future__ import annotations
 
 import hashlib
@@ -28,7 +29,7 @@ OWNERS = {
     "R8": "Treasury", "R9": "Treasury", "R10": "Controller", "R11": "Revenue accounting", "R12": "Revenue accounting",
     "R13": "Tax", "R15": "Data platform", "R16": "Integration",
 }  # fmt: skip
-ENVELOPE = "event_key varchar, entity_id varchar, accounting_date date, time timestamp, sequence varchar, event_id varchar, recorded_time timestamp, correlation_id varchar"  # noqa: E501
+ENVELOPE = "event_key varchar, entity_id varchar, accounting_date date, time timestamp, sequence varchar, event_id varchar, recorded_time timestamp, correlation_id varchar"
 BALANCE_TXN = "bt_id varchar, bt_gross bigint, bt_fee bigint, bt_net bigint, bt_currency varchar"
 
 # Upstream relations with the columns that these layers read: (schema, DDL).
@@ -59,7 +60,7 @@ UPSTREAM: dict[str, tuple[str, str]] = {
     "links": ("canonical", "from_type varchar, from_id varchar, to_type varchar, to_id varchar, relation varchar"),
     "journal_lines": ("subledger", "line_key varchar, entry_key varchar, entity_id varchar, accounting_date date, period varchar, event_type varchar, account_role varchar, currency varchar, amount_tc bigint, functional_currency varchar, amount_fc bigint"),
     "expected_charges": ("subledger", "entity_id varchar, item_id varchar, subscription_id varchar, kind varchar, service_start date, service_end date, billing_period_start date, billing_period_end date, bill_date date, amount bigint, currency varchar, correlation_id varchar"),
-    "posting_exceptions": ("subledger", "exception_key varchar, class varchar, entity_id varchar, subject varchar, event_key varchar, amount bigint, currency varchar, detail varchar"),
+    "posting_exceptions": ("subledger", "exception_key varchar, class varchar, entity_id varchar, subject varchar, event_key varchar, amount bigint, currency varchar, detail varchar, is_resolved boolean"),
     "stg_tryton__moves": ("staging", "entity_id varchar, move_id bigint, number varchar, description varchar, state varchar, move_date date, period varchar, journal varchar, batch_key varchar"),
     "stg_tryton__move_lines": ("staging", "entity_id varchar, move_id bigint, line_id bigint, account_code varchar, debit decimal(38,2), credit decimal(38,2), description varchar"),
     "stg_tryton__account_balances": ("staging", "entity_id varchar, period varchar, account_code varchar, debit decimal(38,2), credit decimal(38,2), balance decimal(38,2)"),
@@ -171,7 +172,13 @@ class Books:
 
     def transaction(self, entity: str, day: str, txn: str, object_id: str, kind: str, gross: int, fee: int = 0) -> Row:
         """The processor's own report line; returns the bt_* columns for the document that uses it."""
-        columns = {"bt_id": txn, "bt_gross": gross, "bt_fee": fee, "bt_net": gross - fee, "bt_currency": ENTITIES[entity]}
+        columns = {
+            "bt_id": txn,
+            "bt_gross": gross,
+            "bt_fee": fee,
+            "bt_net": gross - fee,
+            "bt_currency": ENTITIES[entity],
+        }
         self.add("can_balance_txns_reported", entity_id=entity, accounting_date=day, object_id=object_id, bt_type=kind,
                  **columns)  # fmt: skip
         return columns
@@ -195,7 +202,9 @@ class Books:
         payout = f"po_{tag}_{day}"
         amount = sum(m["bt_net"] for m in members) if amount is None else amount
         common = {"entity_id": entity, "currency": ENTITIES[entity], "amount": amount, "reference": payout}
-        self.add("can_payouts", accounting_date=day, event_type="payout.paid", payout_id=payout, arrival_date=day, **common)
+        self.add(
+            "can_payouts", accounting_date=day, event_type="payout.paid", payout_id=payout, arrival_date=day, **common
+        )
         for member in members:
             self.add("can_payout_members", entity_id=entity, payout_id=payout, bt_id=member["bt_id"])
         self.transaction(entity, day, f"txn_{payout}", payout, "payout", -amount)

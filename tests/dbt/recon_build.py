@@ -42,7 +42,7 @@ def layer_project(folder: Path) -> Path:
 
 
 def build(home: Path, books: Books, *arguments: str, as_of: str = AS_OF) -> duckdb.DuckDBPyConnection:
-    """Writes `books` under `home`, runs `dbt build`, returns a read-only connection. Raises with dbt's output if red."""
+    """Writes `books` under `home`, runs `dbt build`, returns a read-only connection; dbt's words if it is red."""
     books.write(home)
     result = run_dbt(home, *(arguments or ("build",)), as_of=as_of)
     if result.returncode:
@@ -54,8 +54,9 @@ def run_dbt(home: Path, *arguments: str, as_of: str = AS_OF) -> subprocess.Compl
     project = home / "project"
     if not project.exists():
         layer_project(project)
+    dbt = str(Path(sys.executable).with_name("dbt"))
     return subprocess.run(
-        [str(Path(sys.executable).with_name("dbt")), *arguments, "--project-dir", str(project), "--profiles-dir", str(project)],
+        [dbt, *arguments, "--project-dir", str(project), "--profiles-dir", str(project)],
         env=os.environ | {
             "REVENUE_WAREHOUSE": str(home / "warehouse" / "revenue.duckdb"), "REVENUE_STATE": str(home / "state"),
             "REVENUE_JOURNAL": str(home / "journal"), "REVENUE_LANDING": str(home / "landing"), "REVENUE_AS_OF": as_of,

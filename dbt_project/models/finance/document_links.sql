@@ -18,6 +18,16 @@ edges as (
     select 'source_record', vendor_record, 'event', event_key, 'reported_as'
     from {{ ref('events') }}
     union
+    select
+        'event',
+        event_key,
+        case when type = 'bank.line_posted' then 'bank_line' else split_part(type, '.', 1) end,
+        subject,
+        'tells_of'
+    from {{ ref('events') }}
+    union
+    select 'item', subscription_item_id, 'usage', usage_id, 'rated_as' from {{ ref('can_usage_rated') }}
+    union
     select 'event', event_key, 'journal_entry', entry_key, 'booked_as' from entries
     union
     select document_type, document_id, 'journal_entry', entry_key, 'booked_as' from entries

@@ -169,7 +169,7 @@ select
         else 'Signed'
     end as signoff_status,
     j.data_hash,
-    '{{ var("run_id", invocation_id) }}' as run_id
+    '{{ var("run_id", "") }}' as run_id
 from judged as j
 left join entities on j.entity_id = entities.entity_id
 left join periods on j.entity_id = periods.entity_id and j.period = periods.period

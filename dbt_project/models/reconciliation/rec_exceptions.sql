@@ -84,31 +84,44 @@ variances as (
     left join class_owners on open_groups.variance_class = class_owners.variance_class
 ),
 
--- Events that were refused and facts that the subledger held back.
-intake as (
+-- Events that were refused and facts that the subledger held back; what a waiting event waited for may have come since.
+refused as (
     select
         'events' as origin,
         class as category,
         entity_id,
-        subject as reference,
+        coalesce(subject, exception_key) as reference,
         cast(null as varchar) as currency,
         cast(null as bigint) as amount,
-        min(event_key) as source_event_id,
-        min(detail) as error_message
+        event_key,
+        detail
     from {{ ref('event_exceptions') }}
-    group by class, entity_id, subject
     union all
     select
         'subledger' as origin,
         class as category,
         entity_id,
-        subject as reference,
+        coalesce(subject, exception_key) as reference,
+        currency,
+        amount,
+        event_key,
+        detail
+    from {{ ref('posting_exceptions') }}
+    where not is_resolved
+),
+
+intake as (
+    select
+        origin,
+        category,
+        entity_id,
+        reference,
         min(currency) as currency,
         cast(sum(amount) as bigint) as amount,
         min(event_key) as source_event_id,
         min(detail) as error_message
-    from {{ ref('posting_exceptions') }}
-    group by class, entity_id, subject
+    from refused
+    group by origin, category, entity_id, reference
 ),
 
 unioned as (

@@ -5,6 +5,11 @@ with entities as (
     select * from {{ state('entities') }}
 ),
 
+-- Every reconciliation has sensible words and an owner before anybody configures it.
+catalog as (
+    {{ recon_catalog() }}
+),
+
 configured as (
     select * from {{ state('recon_policy') }}
 ),
@@ -24,32 +29,33 @@ entity_policy as (
 
 select
     entities.entity_id,
-    configured.recon_id,
-    configured.name,
-    configured.area,
-    configured.owner_team,
-    configured.source_label,
-    configured.target_label,
+    catalog.recon_id,
+    coalesce(configured.name, catalog.name) as name,
+    coalesce(configured.area, catalog.area) as area,
+    coalesce(configured.owner_team, catalog.owner_team) as owner_team,
+    coalesce(configured.source_label, catalog.source_label) as source_label,
+    coalesce(configured.target_label, catalog.target_label) as target_label,
     cast(coalesce(
-        {{ recon_json_at('entity_policy.tolerance_json', "'$.' || configured.recon_id || '.absolute'") }},
+        {{ recon_json_at('entity_policy.tolerance_json', "'$.' || catalog.recon_id || '.absolute'") }},
         cast(configured.tolerance_absolute as varchar),
         '0'
     ) as bigint) as tolerance_absolute,
     cast(coalesce(
-        {{ recon_json_at('entity_policy.tolerance_json', "'$.' || configured.recon_id || '.share'") }},
+        {{ recon_json_at('entity_policy.tolerance_json', "'$.' || catalog.recon_id || '.share'") }},
         configured.tolerance_share,
         '0'
     ) as decimal(18, 12)) as tolerance_share,
     cast(coalesce(
-        {{ recon_json_at('entity_policy.tolerance_json', "'$.' || configured.recon_id || '.days'") }},
+        {{ recon_json_at('entity_policy.tolerance_json', "'$.' || catalog.recon_id || '.days'") }},
         cast(configured.tolerance_days as varchar),
-        '0'
+        cast(catalog.tolerance_days as varchar)
     ) as integer) as tolerance_days,
     cast(coalesce(entity_policy.materiality_text, cast(configured.materiality_floor as varchar), '0') as bigint)
         as materiality_floor,
-    configured.gates_close,
+    coalesce(configured.gates_close, true) as gates_close,
     entity_policy.owner_json,
     coalesce(entity_policy.policy_hash, '') as policy_hash
 from entities
-cross join configured
+cross join catalog
+left join configured on catalog.recon_id = configured.recon_id
 left join entity_policy on entities.entity_id = entity_policy.entity_id
