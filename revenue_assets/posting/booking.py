@@ -96,7 +96,9 @@ def _book(
     store: Store, journal: Journal, connection: duckdb.DuckDBPyConnection, booked: str, state: Path, as_of: dt.date,
     lease: leases.Lease, orphans: list[str], actor: str, clock: Clock,
 ) -> BookingReport:  # fmt: skip
-    for statement in sql.difference(booked, as_of):
+    # The subledger marks entries that it moved out of a closed period itself; the mark stays on the booked line.
+    was_prior = "prior_period" if connection.execute(sql.HAS_PRIOR_PERIOD).fetchall()[0][0] else "false"
+    for statement in sql.difference(booked, as_of, was_prior):
         connection.execute(statement)
     _refuse_vanished_entities(connection)
     closed = _register_periods(store, connection, as_of, clock)

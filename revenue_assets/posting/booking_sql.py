@@ -13,14 +13,14 @@ _REVERSED = ", ".join(f"-l.{n} as {n}" if n in ("amount_tc", "amount_fc") else f
 _SHOULD = ", ".join(f"s.{name}" for name in JOURNAL_LINE_COLUMNS)
 
 
-def difference(booked: str, as_of: dt.date) -> list[str]:
+def difference(booked: str, as_of: dt.date, was_prior: str = "false") -> list[str]:
     """Temporary tables `should`, `live` and `candidate` from the subledger and the booked files (`booked`: SQL
     to read them)."""
     return [
         f"""
 -- grain: one line that should exist; a line of nothing is not a posting
 create or replace temp table should as
-select {_LINE_CASTS}
+select {_LINE_CASTS}, {was_prior} as was_prior
 from subledger.journal_lines
 where (amount_fc <> 0 or amount_tc <> 0) and accounting_date <= date '{as_of.isoformat()}'
 """,
@@ -53,6 +53,7 @@ to_book as (
 select
     -1 as sign, l.generation, l.booking_id as reverses_booking_id, l.posting_period as base_period,
         l.posting_date as base_date,
+    l.prior_period as was_prior,
     {_REVERSED}
 from {booked} as l
 inner join to_reverse as r on l.entry_key = r.entry_key and l.entry_hash = r.entry_hash and l.generation = r.generation
@@ -61,6 +62,7 @@ union all by name
 select
     1 as sign, b.generation, null::varchar as reverses_booking_id, s.period as base_period,
         s.accounting_date as base_date,
+    s.was_prior,
     {_SHOULD}
 from should as s
 inner join to_book as b on s.entry_key = b.entry_key and s.entry_hash = b.entry_hash
@@ -68,6 +70,10 @@ inner join to_book as b on s.entry_key = b.entry_key and s.entry_hash = b.entry_
     ]
 
 
+HAS_PRIOR_PERIOD = """
+select count(*) from information_schema.columns
+where table_schema = 'subledger' and table_name = 'journal_lines' and column_name = 'prior_period'
+"""
 VANISHED_ENTITIES = """
 select distinct entity_id from live where net = 1
 and entity_id in (select entity_id from candidate where sign = -1)
@@ -174,7 +180,7 @@ def final(booking_id: str, booked_at: dt.datetime) -> str:
     computed = {
         "booking_id": f"'{booking_id}'",
         "booked_at": f"timestamp '{booked_at.isoformat(sep=' ')}'",
-        "prior_period": "posting_period <> period",
+        "prior_period": "posting_period <> period or coalesce(was_prior, false)",
     }
     columns = ", ".join(f"({computed.get(n, n)})::{kind} as {n}" for n, kind in BOOKED_COLUMNS.items())
     return f"create or replace temp table final as select {columns} from chosen"

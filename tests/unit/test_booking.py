@@ -225,3 +225,15 @@ def test_an_open_connection_can_be_handed_over(house):
     with duckdb.connect(str(house.warehouse)) as connection:
         assert book(house.store, house.journal, connection, house.state, AS_OF).lines == 2
         assert connection.execute("select count(*) from subledger.journal_lines").fetchall() == [(2,)]
+
+
+def test_the_subledgers_own_mark_of_a_late_entry_stays_on_the_booked_line(house):
+    house.should(invoice("late", "2026-02-01", 10), invoice("normal", "2026-02-01", 20))
+    with duckdb.connect(str(house.warehouse)) as connection:
+        connection.execute("alter table subledger.journal_lines add column prior_period boolean")
+        connection.execute("update subledger.journal_lines set prior_period = entry_key = 'late'")
+    assert run(house).prior_period_lines == 2
+    assert house.booked("distinct entry_key, prior_period") == [("late", True), ("normal", False)]
+    with duckdb.connect(str(house.warehouse)) as connection:
+        connection.execute("delete from subledger.journal_lines where entry_key = 'late'")
+    assert run(house).prior_period_lines == 2

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from fake_erp import FakeErp, Faults, Killed, cent
 from sqlalchemy import text
-from store_kit import AS_OF, FakeClock, House, invoice, recognition
+from store_kit import AS_OF, FakeClock, House, entry, invoice, recognition
 
 from revenue_assets.posting.batches import cut
 from revenue_assets.posting.booking import book
@@ -323,3 +323,34 @@ def test_ready_names_each_finished_attempt_anew(house, clock):
 def test_work_without_a_port_is_named(house, clock):
     report = drain(house.store, {}, clock=clock)
     assert (report.unserved, report.is_finished) == (["US Inc"], False)
+
+
+def test_the_exchange_leg_in_the_companys_own_currency_is_posted_at_its_functional_value(tmp_path, clock):
+    """Received 15,883 US cents for a receivable worth 16,165: the ERP's own-currency line has room for one amount."""
+    house = House.build(tmp_path)
+    house.write_masters(
+        accounts={"accounts_receivable": "1100", "cash": "1000", "currency_exchange": "1900", "fx": "7000"}
+    )
+    legs = [
+        ("accounts_receivable", "CAD", -22315, -16165),
+        ("cash", "USD", 15883, 15883),
+        ("currency_exchange", "CAD", 22315, 16165),
+        ("currency_exchange", "USD", -15883, -16165),
+        ("fx", "CAD", 0, 282),
+    ]
+    lines = entry("p", "2026-01-05", *[(role, fc) for role, _, _, fc in legs], event="payment.settled")
+    for line, (_, currency, tc, _) in zip(lines, legs, strict=True):
+        line |= {"currency": currency, "amount_tc": tc}
+    house.should(lines)
+    book(house.store, house.journal, house.warehouse, house.state, AS_OF, clock=clock)
+    cut(house.store, house.journal, house.state, AS_OF, tenant="t", clock=clock)
+    port = erp(clock)
+    assert run(house, port, clock).total("verified") == 1
+    posted = {(x.account_code, x.currency): (x.debit, x.credit, x.amount_tc) for x in port.documents[0].journal.lines}
+    assert posted["1900", "USD"] == (0, 16165, -16165)
+    assert posted["1900", "CAD"] == (16165, 0, 22315)
+    with house.store.read() as connection:
+        (batch,) = outbox.lines_of(connection, [b["batch_key"] for b in outbox.all_batches(house.store)]).values()
+    assert [x["amount_tc"] for x in batch if (x["account_role"], x["currency"]) == ("currency_exchange", "USD")] == [
+        -15883
+    ]
