@@ -1,8 +1,9 @@
 {#- Parsing of event payloads. A payload is parsed once, into a typed struct, where its type is first used. -#}
 
-{#- `column` (JSON text) as a struct. `spec` is a JSON object {field: SQL type}; a missing or mistyped field is NULL. -#}
+{#- `column` (JSON text) as a struct. `spec` is a mapping {field: SQL type}, nested in lists and mappings as the
+    payload is, or its JSON text; a missing or mistyped field is NULL. -#}
 {% macro json_struct(column, spec) -%}{{ return(adapter.dispatch('json_struct')(column, spec)) }}{%- endmacro %}
-{% macro duckdb__json_struct(column, spec) -%}from_json({{ column }}, '{{ spec }}'){%- endmacro %}
+{% macro duckdb__json_struct(column, spec) -%}from_json({{ column }}, '{{ spec if spec is string else tojson(spec) }}'){%- endmacro %}
 
 {#- Rows of canonical.events of the given types, as (envelope columns, d = payload struct). An event that a later one
     supersedes has no effect: its replacement stands for it. -#}

@@ -42,3 +42,29 @@ where cast({{ amount_tc }} as bigint) <> 0 and {{ where }}
 case when {{ p }}currency = {{ p }}functional_currency then {{ amount }}
     else {{ half_up('cast(' ~ amount ~ ' as hugeint) * ' ~ p ~ 'rate_num', p ~ 'rate_den') }} end
 {%- endmacro %}
+
+{#- Where a payment of one entity paid for another, giving the money back reverses the pair of balances between them. -#}
+{% macro intercompany_legs(purpose) -%}
+{%- set relation -%}
+(
+    select
+        totals.*,
+        entities.functional_currency,
+        {{ purpose }} as document_type,
+        case when totals.currency = totals.document_functional_currency then totals.amount
+            else {{ half_up('totals.amount * totals.rate_num', 'totals.rate_den') }} end as document_value,
+        case when totals.currency = entities.functional_currency then totals.amount
+            when ranges.num is not null then {{ half_up('totals.amount * ranges.num', 'ranges.den') }} end as own_value
+    from {{ ref('reduction_totals') }} as totals
+    inner join {{ state('entities') }} as entities on totals.entity_id = entities.entity_id
+    left join {{ ref('spot_rates') }} as ranges
+        on totals.entity_id = ranges.entity_id and totals.currency = ranges.currency and totals.accounting_date = ranges.rate_date
+    where totals.purpose = {{ purpose }} and totals.entity_id <> totals.document_entity_id
+) as across
+{%- endset -%}
+{{ leg(relation, "'intercompany_payable'", 'amount', 'coalesce(own_value, amount)', leg_no=95, document_id='reduction_id',
+    customer_id='document_entity_id') }}
+union all
+{{ leg(relation, "'intercompany_receivable'", '-amount', '-document_value', leg_no=96, document_id='reduction_id', customer_id='entity_id',
+    entity_id='document_entity_id', functional_currency='document_functional_currency') }}
+{%- endmacro %}

@@ -39,6 +39,50 @@ payment_reductions as (
             and disputes.outcome = 'lost' and cases.withdrawn > cases.reinstated)
 ),
 
+-- A refund first returns what of the payment was never applied; only the rest reduces what the payment paid for.
+stated_allocations as (
+    select event_key, invoice_id, line_id, cast(sum(amount) as bigint) as amount
+    from {{ ref('can_refund_allocations') }}
+    group by 1, 2, 3
+),
+
+payment_flows as (
+    select entity_id, payment_id, event_key, {{ fact_order() }}, amount as refunded, 0 as applied_later
+    from payment_reductions
+    where purpose = 'refund' and event_key not in (select event_key from stated_allocations)
+    union all
+    select entity_id, payment_id, event_key, {{ fact_order() }}, 0 as refunded, amount as applied_later
+    from {{ ref('cash_applications') }}
+    where event_type = 'payment.applied'
+),
+
+returned as (
+    select event_key, refunded, least(refunded, greatest(unapplied - used_before, 0)) as from_unapplied
+    from (
+        select
+            flows.*,
+            remainders.unapplied,
+            coalesce(sum(flows.refunded + flows.applied_later) over (
+                partition by flows.entity_id, flows.payment_id order by {{ fact_order('flows.') }}
+                rows between unbounded preceding and 1 preceding
+            ), 0) as used_before
+        from payment_flows as flows
+        inner join {{ ref('payment_remainders') }} as remainders
+            on flows.entity_id = remainders.entity_id and flows.payment_id = remainders.payment_id
+        where remainders.unapplied > 0
+    ) as running
+    where refunded > 0
+),
+
+document_reductions as (
+    select
+        reductions.* exclude (amount),
+        cast(reductions.amount - coalesce(returned.from_unapplied, 0) as bigint) as amount
+    from payment_reductions as reductions
+    left join returned on reductions.event_key = returned.event_key
+    where reductions.amount > coalesce(returned.from_unapplied, 0)
+),
+
 -- What a payment paid for: the invoices it was applied to, or the direct sale; each counts with its gross.
 paid_documents as (
     select distinct applications.entity_id, applications.payment_id, applications.invoice_entity_id as document_entity_id,
@@ -51,12 +95,6 @@ paid_documents as (
     where document_type = 'payment'
 ),
 
-stated_allocations as (
-    select event_key, invoice_id, line_id, cast(sum(amount) as bigint) as amount
-    from {{ ref('can_refund_allocations') }}
-    group by 1, 2, 3
-),
-
 weighted as (
     select
         reductions.*,
@@ -67,7 +105,7 @@ weighted as (
         sum(documents.gross_amount) over (partition by reductions.event_key) as whole,
         row_number() over (partition by reductions.event_key order by paid.document_type, paid.document_id) as part_no,
         count(*) over (partition by reductions.event_key) as part_count
-    from payment_reductions as reductions
+    from document_reductions as reductions
     inner join paid_documents as paid
         on reductions.entity_id = paid.entity_id and reductions.payment_id = paid.payment_id
     inner join documents

@@ -16,7 +16,7 @@ numbered as (
     select
         *,
         row_number() over (
-            partition by entry_id, entity_id
+            partition by entry_id
             order by document_type, document_id, line_id nulls first, leg_no, account_role, currency, tax_code nulls first, amount_tc
         ) as line_no
     from legs
@@ -26,7 +26,6 @@ numbered as (
 hashed as (
     select
         entry_id,
-        entity_id,
         md5(string_agg(
             event_type || '|' || cast(posting_date as varchar) || '|' || service_period || '|' || document_type || '|' || document_id || '|'
             || coalesce(line_id, '') || '|' || account_role || '|' || currency || '|' || cast(amount_tc as varchar) || '|'
@@ -35,12 +34,12 @@ hashed as (
             '#' order by line_no
         )) as entry_hash
     from numbered
-    group by entry_id, entity_id
+    group by entry_id
 )
 
 select
-    md5(numbered.entity_id || '|' || numbered.entry_id || '|' || cast(numbered.line_no as varchar)) as line_key,
-    md5(numbered.entity_id || '|' || numbered.entry_id) as entry_key,
+    md5(numbered.entry_id || '|' || cast(numbered.line_no as varchar)) as line_key,
+    md5(numbered.entry_id) as entry_key,
     hashed.entry_hash,
     cast(numbered.line_no as integer) as line_no,
     'main' as book,
@@ -67,4 +66,4 @@ select
     numbered.pool as open_item,
     (select max(policy_hash) from {{ ref('line_policies') }}) as policy_hash
 from numbered
-inner join hashed on numbered.entry_id = hashed.entry_id and numbered.entity_id = hashed.entity_id
+inner join hashed on numbered.entry_id = hashed.entry_id

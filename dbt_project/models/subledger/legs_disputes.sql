@@ -96,9 +96,8 @@ unplaced as (
     select claims.*, claims.amount - coalesce(placed.amount, 0) as rest
     from claims
     left join (
-        select event_key, cast(sum(eff_net + eff_tax + eff_excess + eff_recovered_contra - eff_recovered) as bigint) as amount
-        from {{ ref('line_effects') }}
-        where kind = 'reduce' and purpose = 'dispute'
+        select event_key, cast(sum(amount) as bigint) as amount
+        from {{ ref('reduction_totals') }}
         group by 1
     ) as placed on claims.event_key = placed.event_key
     where (claims.event_type = 'dispute.funds_withdrawn' and claims.dispute_policy = 'proportional_contra')
@@ -122,3 +121,5 @@ union all
     where="dispute_policy = 'proportional_contra' and event_type = 'dispute.funds_reinstated'") }}
 union all
 {{ leg('unplaced', "'disputes'", 'rest', 'rest', leg_no=92, document_type="'dispute'", document_id='dispute_id', currency='sale_currency') }}
+union all
+{{ intercompany_legs("'dispute'") }}

@@ -82,29 +82,14 @@ shares as (
 ),
 
 -- What is left of a payment after applications, direct sale and matching stays unapplied, unless it is within tolerance.
-totals as (
-    select event_key, cast(sum(amount) as bigint) as amount, count(*) as application_count
-    from placed
-    where not is_later
-    group by 1
-),
-
-remainders as (
-    select
-        payments.*,
-        coalesce(totals.application_count, 0) as application_count,
-        case when payments.is_advance or payments.application_fee_amount is not null then 0
-            else payments.amount - coalesce(totals.amount, 0) - payments.direct_amount - payments.direct_tax_amount end as remainder
-    from payments
-    left join totals on payments.event_key = totals.event_key
-),
-
 measured as (
     select
-        *,
-        case when application_count > 0 and abs(remainder) <= payment_tolerance then 'payment_difference' else 'unapplied_cash' end as rest_role,
-        {{ share('gross_fc', 'remainder', 'own_amount') }} as remainder_fc
-    from remainders
+        payments.*,
+        remainders.remainder,
+        case when remainders.is_difference then 'payment_difference' else 'unapplied_cash' end as rest_role,
+        {{ share('payments.gross_fc', 'remainders.remainder', 'payments.own_amount') }} as remainder_fc
+    from payments
+    inner join {{ ref('payment_remainders') }} as remainders on payments.event_key = remainders.event_key
 ),
 
 direct_lines as (

@@ -17,9 +17,8 @@ with refunds as (
 ),
 
 placed as (
-    select event_key, cast(sum(eff_net + eff_tax + eff_excess + eff_recovered_contra - eff_recovered) as bigint) as amount
-    from {{ ref('line_effects') }}
-    where kind = 'reduce' and purpose = 'refund'
+    select event_key, cast(sum(amount) as bigint) as amount
+    from {{ ref('reduction_totals') }}
     group by 1
 ),
 
@@ -62,3 +61,5 @@ union all
 {{ leg('valued', "case when is_advance then 'deferred_revenue' else 'unapplied_cash' end", 'unplaced', 'unplaced_fc', is_release='direction = 1',
     leg_no=4, document_id='refund_id', customer_id='customer_id',
     pool="case when is_advance then 'advance|' else 'unapplied_cash|' end || payment_id", where='credit_note_id is null') }}
+union all
+{{ intercompany_legs("'refund'") }}

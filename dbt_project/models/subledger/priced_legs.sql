@@ -6,7 +6,7 @@ with recursive legs as (
     {%- for model in ['legs_documents', 'legs_recognition', 'legs_reductions', 'legs_payments', 'legs_refunds', 'legs_disputes',
         'legs_bank', 'legs_usage', 'legs_contracts', 'legs_other'] %}
     {{ 'union all' if not loop.first }}
-    select * from {{ ref(model) }}
+    select * replace (entity_id || '|' || entry_id as entry_id) from {{ ref(model) }}
     {%- endfor %}
 ),
 
