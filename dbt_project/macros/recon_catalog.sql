@@ -31,3 +31,18 @@ select
 {%- set after = ['10', '11', '12', '15', '16'] -%}
 {{ return(before if var('reconciliations', 'all') == 'before_posting' else before + after) }}
 {%- endmacro %}
+
+{#- Ids of the reconciliations that this build has, as a list for `in`. -#}
+{% macro recon_ids() -%}
+{%- set ids = [] -%}
+{%- for recon in recon_models() -%}{%- do ids.append("'R" ~ (recon | int) ~ "'") -%}{%- endfor -%}
+{{ return('(' ~ ids | join(', ') ~ ')') }}
+{%- endmacro %}
+
+{#- All rows of all reconciliations of this build. -#}
+{% macro recon_union() -%}
+{%- for recon in recon_models() %}
+select * from {{ ref('rec_r' ~ recon) }}
+{{ 'union all' if not loop.last }}
+{%- endfor %}
+{%- endmacro %}

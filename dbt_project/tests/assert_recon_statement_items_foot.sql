@@ -14,14 +14,20 @@ with items as (
     group by recon_code, period, entity_code, currency
 )
 
-select s.recon_code, s.period, s.entity_code, s.currency, s.variance_amount, items.amount
+select
+    s.recon_code,
+    s.period,
+    s.entity_code,
+    s.currency,
+    s.variance_amount,
+    items.amount
 from {{ ref('recon_statement') }} as s
 left join items
     on
-        s.recon_code = items.recon_code
-        and s.period = items.period
-        and s.entity_code = items.entity_code
-        and s.currency = items.currency
+    s.recon_code = items.recon_code
+    and s.period = items.period
+    and s.entity_code = items.entity_code
+    and s.currency = items.currency
 where
     s.variance_amount <> coalesce(items.amount, 0) + s.tolerated_amount
     or s.unexplained_amount <> coalesce(items.unexplained, 0)

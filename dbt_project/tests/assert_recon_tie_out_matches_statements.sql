@@ -10,7 +10,9 @@ with statements as (
     where recon_code in ('R10', 'R11') and period = {{ recon_month(as_of_date()) }}
 )
 
-select tie_out.*, statements.variance
+select
+    tie_out.*,
+    statements.variance
 from {{ ref('tie_out') }} as tie_out
 inner join statements on tie_out.entity = statements.entity_code and tie_out.account_role = statements.account_role
 where tie_out.subledger - tie_out.erp <> statements.variance

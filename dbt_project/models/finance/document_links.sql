@@ -1,6 +1,12 @@
 -- One row per directed edge from sale to ERP document and from source record to document: what `trace` walks.
 with chain as (
-    select from_type, from_id, to_type, to_id, relation from {{ ref('links') }}
+    select
+        from_type,
+        from_id,
+        to_type,
+        to_id,
+        relation
+    from {{ ref('links') }}
 ),
 
 booked as (
@@ -8,42 +14,107 @@ booked as (
 ),
 
 entries as (
-    select distinct entity_code, event_key, source_record, document_type, document_id, correlation_id, entry_key, idempotency_key
+    select distinct
+        entity_code,
+        event_key,
+        source_record,
+        document_type,
+        document_id,
+        correlation_id,
+        entry_key,
+        idempotency_key
     from booked
 ),
 
 edges as (
-    select from_type, from_id, to_type, to_id, relation from chain
+    select
+        from_type,
+        from_id,
+        to_type,
+        to_id,
+        relation
+    from chain
     union
-    select 'source_record', vendor_record, 'event', event_key, 'reported_as'
+    select
+        'source_record' as from_type,
+        vendor_record as from_id,
+        'event' as to_type,
+        event_key as to_id,
+        'reported_as' as relation
     from {{ ref('events') }}
     union
     select
-        'event',
-        event_key,
-        case when type = 'bank.line_posted' then 'bank_line' else split_part(type, '.', 1) end,
-        subject,
-        'tells_of'
+        'event' as from_type,
+        event_key as from_id,
+        case when type = 'bank.line_posted' then 'bank_line' else split_part(type, '.', 1) end as to_type,
+        subject as to_id,
+        'tells_of' as relation
     from {{ ref('events') }}
     union
-    select 'item', subscription_item_id, 'usage', usage_id, 'rated_as' from {{ ref('can_usage_rated') }}
+    select
+        'item' as from_type,
+        subscription_item_id as from_id,
+        'usage' as to_type,
+        usage_id as to_id,
+        'rated_as' as relation
+    from {{ ref('can_usage_rated') }}
     union
-    select 'event', event_key, 'journal_entry', entry_key, 'booked_as' from entries
+    select
+        'event' as from_type,
+        event_key as from_id,
+        'journal_entry' as to_type,
+        entry_key as to_id,
+        'booked_as' as relation
+    from entries
     union
-    select document_type, document_id, 'journal_entry', entry_key, 'booked_as' from entries
+    select
+        document_type as from_type,
+        document_id as from_id,
+        'journal_entry' as to_type,
+        entry_key as to_id,
+        'booked_as' as relation
+    from entries
     union
-    select 'opportunity', correlation_id, document_type, document_id, 'led_to' from entries
+    select
+        'opportunity' as from_type,
+        correlation_id as from_id,
+        document_type as to_type,
+        document_id as to_id,
+        'led_to' as relation
+    from entries
     union
-    select 'journal_entry', entry_key, 'journal_line', booked_line_id, 'has_line' from booked
+    select
+        'journal_entry' as from_type,
+        entry_key as from_id,
+        'journal_line' as to_type,
+        booked_line_id as to_id,
+        'has_line' as relation
+    from booked
     union
-    select 'journal_line', booked_line_id, 'posting_batch', idempotency_key, 'posted_in' from booked
+    select
+        'journal_line' as from_type,
+        booked_line_id as from_id,
+        'posting_batch' as to_type,
+        idempotency_key as to_id,
+        'posted_in' as relation
+    from booked
     union
-    select 'posting_batch', batch_key, 'erp_document', document_number, 'is'
+    select
+        'posting_batch' as from_type,
+        batch_key as from_id,
+        'erp_document' as to_type,
+        document_number as to_id,
+        'is' as relation
     from {{ ref('can_erp_documents') }}
     where batch_key is not null
 )
 
-select from_type, from_id, to_type, to_id, relation
+select
+    from_type,
+    from_id,
+    to_type,
+    to_id,
+    relation
 from edges
 where
     coalesce(from_id, '') <> ''

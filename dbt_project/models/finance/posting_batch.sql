@@ -13,7 +13,10 @@ currencies as (
 
 -- ERP documents that a person reversed carry our key in their own reversal's text; nothing of ours reverses a document.
 documents as (
-    select entity_id, batch_key, count(*) as document_count
+    select
+        entity_id,
+        batch_key,
+        count(*) as document_count
     from {{ ref('can_erp_documents') }}
     where status = 'posted' and batch_key is not null
     group by entity_id, batch_key

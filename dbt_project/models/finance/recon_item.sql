@@ -25,7 +25,10 @@ periods as (
 ),
 
 exceptions as (
-    select * from {{ recon_optional_state('exceptions', {'exception_id': 'varchar', 'status': 'varchar', 'assignee': 'varchar', 'resolution_note': 'varchar', 'resolved_by': 'varchar', 'resolved_at': 'timestamp'}) }}
+    select *
+    from {{ recon_optional_state('exceptions', {
+        'exception_id': 'varchar', 'resolution_note': 'varchar', 'resolved_by': 'varchar', 'resolved_at': 'timestamp'
+    }) }}
 ),
 
 dated as (

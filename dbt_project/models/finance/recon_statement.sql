@@ -39,7 +39,12 @@ items as (
 ),
 
 oldest as (
-    select recon_code, entity_code, period, currency, max(age_days) as oldest_item_days
+    select
+        recon_code,
+        entity_code,
+        period,
+        currency,
+        max(age_days) as oldest_item_days
     from {{ ref('recon_item') }}
     group by recon_code, entity_code, period, currency
 ),
@@ -66,7 +71,11 @@ target_accounts as (
 ),
 
 signoffs as (
-    select * from {{ recon_optional_state('signoffs', {'recon_code': 'varchar', 'period': 'varchar', 'entity_code': 'varchar', 'currency': 'varchar', 'role': 'varchar', 'person': 'varchar', 'at': 'timestamp', 'data_hash': 'varchar'}) }}
+    select *
+    from {{ recon_optional_state('signoffs', {
+        'recon_code': 'varchar', 'period': 'varchar', 'entity_code': 'varchar', 'currency': 'varchar', 'role': 'varchar',
+        'person': 'varchar', 'at': 'timestamp', 'data_hash': 'varchar'
+    }) }}
     qualify row_number() over (partition by recon_code, period, entity_code, currency, role order by {{ adapter.quote('at') }} desc) = 1
 ),
 
@@ -86,10 +95,10 @@ figures as (
     from statements
     left join items
         on
-            statements.recon_id = items.recon_id
-            and statements.entity_id = items.entity_id
-            and statements.period = items.period
-            and statements.currency = items.currency
+        statements.recon_id = items.recon_id
+        and statements.entity_id = items.entity_id
+        and statements.period = items.period
+        and statements.currency = items.currency
 ),
 
 judged as (
@@ -134,8 +143,11 @@ select
     {{ recon_to_major('j.difference', 'j.exponent') }} as variance_amount,
     case
         when j.right_amount = 0 then ''
-        else cast(cast({{ half_up('cast(j.difference as hugeint) * 10000 * cast(sign(j.right_amount) as integer)', 'abs(cast(j.right_amount as hugeint))') }}
-            as decimal(18, 0)) * cast('0.01' as decimal(3, 2)) as varchar)
+        else cast(cast(
+            {{ half_up('cast(j.difference as hugeint) * 10000 * cast(sign(j.right_amount) as integer)', 'abs(cast(j.right_amount as hugeint))') }}
+            as decimal(18, 0)
+        ) * cast('0.01' as decimal(3, 2)
+        ) as varchar)
     end as variance_pct,
     {{ recon_to_major('j.explained - j.tolerated', 'j.exponent') }} as explained_amount,
     {{ recon_to_major('j.tolerated', 'j.exponent') }} as tolerated_amount,
@@ -180,15 +192,15 @@ left join oldest
     on j.recon_id = oldest.recon_code and j.entity_id = oldest.entity_code and j.period = oldest.period and j.currency = oldest.currency
 left join signoffs as preparer
     on
-        preparer.role = 'preparer'
-        and j.recon_id = preparer.recon_code
-        and j.entity_id = preparer.entity_code
-        and j.period = preparer.period
-        and j.currency = preparer.currency
+    preparer.role = 'preparer'
+    and j.recon_id = preparer.recon_code
+    and j.entity_id = preparer.entity_code
+    and j.period = preparer.period
+    and j.currency = preparer.currency
 left join signoffs as reviewer
     on
-        reviewer.role = 'reviewer'
-        and j.recon_id = reviewer.recon_code
-        and j.entity_id = reviewer.entity_code
-        and j.period = reviewer.period
-        and j.currency = reviewer.currency
+    reviewer.role = 'reviewer'
+    and j.recon_id = reviewer.recon_code
+    and j.entity_id = reviewer.entity_code
+    and j.period = reviewer.period
+    and j.currency = reviewer.currency

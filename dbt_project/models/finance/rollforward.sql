@@ -18,12 +18,16 @@ booked as (
         sum(amount_fc) as amount
     from {{ booked_lines() }}
     where posting_period <= {{ recon_month(as_of_date()) }}
-    group by 1, 2, 3, 4, 5, 6
+    group by entity_id, posting_period, functional_currency, account_role, event_type, prior_period
 ),
 
 -- Receivables are booked gross and clearing net of fees: the part of the other account is a line of its own.
 moved as (
-    select codes.code, booked.entity_id, booked.period, booked.currency,
+    select
+        codes.code,
+        booked.entity_id,
+        booked.period,
+        booked.currency,
         case
             when booked.prior_period then 80
             else {{ recon_rollforward_line('codes.code', 'booked.event_type') }}
@@ -32,29 +36,63 @@ moved as (
     from booked
     inner join codes on booked.account_role = codes.account_role
     union all
-    select part.code, booked.entity_id, booked.period, booked.currency, part.line_no, part.factor * booked.amount as amount
+    select
+        part.code,
+        booked.entity_id,
+        booked.period,
+        booked.currency,
+        part.line_no,
+        part.factor * booked.amount as amount
     from booked
     inner join (
-        select 'AR' as code, 'tax_liability' as account_role, 'invoice.posted' as event_type, 25 as line_no, -1 as factor
+        select
+            'AR' as code,
+            'tax_liability' as account_role,
+            'invoice.posted' as event_type,
+            25 as line_no,
+            -1 as factor
         union all
-        select 'AR', 'tax_liability', 'invoice.posted', 20, 1
+        select
+            'AR' as code,
+            'tax_liability' as account_role,
+            'invoice.posted' as event_type,
+            20 as line_no,
+            1 as factor
         union all
-        select 'CC', 'fees', 'payment.settled', 25, -1
+        select
+            'CC' as code,
+            'fees' as account_role,
+            'payment.settled' as event_type,
+            25 as line_no,
+            -1 as factor
         union all
-        select 'CC', 'fees', 'payment.settled', 20, 1
+        select
+            'CC' as code,
+            'fees' as account_role,
+            'payment.settled' as event_type,
+            20 as line_no,
+            1 as factor
     ) as part
         on booked.account_role = part.account_role and booked.event_type = part.event_type
     where not booked.prior_period
 ),
 
 movements as (
-    select code, entity_id, period, line_no, sum(amount) as amount
+    select
+        code,
+        entity_id,
+        period,
+        line_no,
+        sum(amount) as amount
     from moved
     group by code, entity_id, period, line_no
 ),
 
 periods as (
-    select periods.entity_id, periods.period, entities.functional_currency as currency
+    select
+        periods.entity_id,
+        periods.period,
+        entities.functional_currency as currency
     from {{ state('periods') }} as periods
     inner join {{ state('entities') }} as entities on periods.entity_id = entities.entity_id
     where periods.start_date <= {{ as_of_date() }}
@@ -70,7 +108,7 @@ balances as (
     from periods
     cross join codes
     left join movements
-        on codes.code = movements.code and periods.entity_id = movements.entity_id and movements.period <= periods.period
+        on codes.code = movements.code and periods.entity_id = movements.entity_id and periods.period >= movements.period
     group by codes.code, periods.entity_id, periods.period
 ),
 
@@ -85,9 +123,9 @@ ledger as (
     cross join codes
     left join {{ ref('rec_gl_activity') }} as activity
         on
-            codes.account_role = activity.owning_role
-            and periods.entity_id = activity.entity_id
-            and activity.period <= periods.period
+        codes.account_role = activity.owning_role
+        and periods.entity_id = activity.entity_id
+        and periods.period >= activity.period
     group by codes.code, periods.entity_id, periods.period
 ),
 
@@ -115,10 +153,10 @@ filled as (
         on shapes.code = ledger.code and periods.entity_id = ledger.entity_id and periods.period = ledger.period
     left join movements
         on
-            shapes.code = movements.code
-            and shapes.line_no = movements.line_no
-            and periods.entity_id = movements.entity_id
-            and periods.period = movements.period
+        shapes.code = movements.code
+        and shapes.line_no = movements.line_no
+        and periods.entity_id = movements.entity_id
+        and periods.period = movements.period
 )
 
 select

@@ -29,7 +29,7 @@ classified as (
     from {{ ref('rec_gl_explanations') }} as parts
     left join {{ ref('rec_gl_accounts') }} as accounts
         on parts.entity_id = accounts.entity_id and parts.account_code = accounts.account_code
-    group by 1, 2
+    group by parts.entity_id, coalesce(accounts.owning_role, replace(parts.account_code, 'unmapped:', ''))
 ),
 
 roles as (

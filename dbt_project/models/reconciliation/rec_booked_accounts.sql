@@ -45,14 +45,14 @@ placed as (
         on members.batch_key = batch_lines.batch_key and members.batch_line_no = batch_lines.line_no
     left join accounts as family_accounts
         on
-            booked.entity_id = family_accounts.entity_id
-            and booked.account_role = family_accounts.account_role
-            and booked.product_family = family_accounts.product_family
+        booked.entity_id = family_accounts.entity_id
+        and booked.account_role = family_accounts.account_role
+        and booked.product_family = family_accounts.product_family
     left join accounts as role_accounts
         on
-            booked.entity_id = role_accounts.entity_id
-            and booked.account_role = role_accounts.account_role
-            and role_accounts.product_family is null
+        booked.entity_id = role_accounts.entity_id
+        and booked.account_role = role_accounts.account_role
+        and role_accounts.product_family is null
 )
 
 select
@@ -73,4 +73,4 @@ select
     cast(sum(case when uses > 1 then uses - 1 else 0 end) as bigint) as repeated_lines,
     cast(sum(case when uses > 1 then (uses - 1) * abs(amount_fc) else 0 end) as bigint) as repeated_gross_fc
 from placed
-group by 1, 2, 3, 4, 5, 6, 7, 8
+group by booking_id, batch_key, entity_id, period, currency, account_role, product_family, account_code

@@ -2,12 +2,20 @@
 {{ config(tags=['after_posting']) }}
 
 with mapped as (
-    select entity_id, account_code, account_role, max(account_name) as account_name
+    select
+        entity_id,
+        account_code,
+        account_role,
+        max(account_name) as account_name
     from {{ state('accounts') }}
     group by entity_id, account_code, account_role
     union
     -- Accounts that were posted to under an earlier map.
-    select batches.entity_id, lines.account_code, lines.account_role, cast(null as varchar) as account_name
+    select
+        batches.entity_id,
+        lines.account_code,
+        lines.account_role,
+        cast(null as varchar) as account_name
     from {{ state('posting_batch_lines') }} as lines
     inner join {{ state('posting_batches') }} as batches on lines.batch_key = batches.batch_key
 )

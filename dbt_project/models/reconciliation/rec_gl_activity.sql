@@ -9,7 +9,7 @@ with booked as (
         min(currency) as currency,
         sum(amount_fc) as amount
     from {{ ref('rec_booked_accounts') }}
-    group by 1, 2, 3
+    group by entity_id, period, coalesce(account_code, 'unmapped:' || account_role)
 ),
 
 erp as (
@@ -23,7 +23,7 @@ erp as (
     inner join {{ ref('rec_gl_accounts') }} as accounts
         on balances.entity_id = accounts.entity_id and balances.account_code = accounts.account_code
     where balances.period <= {{ recon_month(as_of_date()) }}
-    group by 1, 2, 3
+    group by balances.entity_id, balances.period, balances.account_code
 )
 
 select
@@ -39,5 +39,5 @@ full outer join erp as e
     on b.entity_id = e.entity_id and b.period = e.period and b.account_code = e.account_code
 left join {{ ref('rec_gl_accounts') }} as accounts
     on
-        coalesce(b.entity_id, e.entity_id) = accounts.entity_id
-        and coalesce(b.account_code, e.account_code) = accounts.account_code
+    coalesce(b.entity_id, e.entity_id) = accounts.entity_id
+    and coalesce(b.account_code, e.account_code) = accounts.account_code

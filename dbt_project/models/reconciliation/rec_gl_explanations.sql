@@ -15,7 +15,7 @@ batch_accounts as (
         sum(lines.debit_fc - lines.credit_fc) as amount
     from {{ state('posting_batch_lines') }} as lines
     inner join batches on lines.batch_key = batches.batch_key
-    group by 1, 2, 3, 4
+    group by batches.entity_id, batches.batch_key, batches.period, lines.account_code
 ),
 
 documents as (
@@ -35,7 +35,7 @@ document_accounts as (
     from documents
     inner join {{ ref('can_erp_document_lines') }} as lines
         on documents.entity_id = lines.entity_id and documents.document_id = lines.document_id
-    group by 1, 2, 3, 4, 5, 6
+    group by documents.entity_id, documents.document_id, documents.document_number, documents.batch_key, documents.period, lines.account_code
 ),
 
 documents_per_key as (
@@ -50,10 +50,15 @@ documents_per_key as (
 ),
 
 keyed_accounts as (
-    select entity_id, batch_key, period, account_code, sum(amount) as amount
+    select
+        entity_id,
+        batch_key,
+        period,
+        account_code,
+        sum(amount) as amount
     from document_accounts
     where batch_key is not null
-    group by 1, 2, 3, 4
+    group by entity_id, batch_key, period, account_code
 ),
 
 batch_differences as (
@@ -66,19 +71,26 @@ batch_differences as (
     from batch_accounts as b
     full outer join keyed_accounts as d
         on
-            b.entity_id = d.entity_id
-            and b.batch_key = d.batch_key
-            and b.period = d.period
-            and b.account_code = d.account_code
+        b.entity_id = d.entity_id
+        and b.batch_key = d.batch_key
+        and b.period = d.period
+        and b.account_code = d.account_code
+),
+
+moved_batches as (
+    select
+        *,
+        sum(amount) over (partition by entity_id, batch_key, account_code) = 0 as is_moved
+    from batch_differences
 ),
 
 classified_batches as (
     select
         differences.*,
-        {{ recon_batch_class('batches', 'documents_per_key', 'sum(differences.amount) over (partition by differences.entity_id, differences.batch_key, differences.account_code) = 0') }} as variance_class,
+        {{ recon_batch_class('batches', 'documents_per_key', 'differences.is_moved') }} as variance_class,
         documents_per_key.document_number,
         batches.status
-    from batch_differences as differences
+    from moved_batches as differences
     left join batches on differences.batch_key = batches.batch_key
     left join documents_per_key
         on differences.entity_id = documents_per_key.entity_id and differences.batch_key = documents_per_key.batch_key
@@ -90,20 +102,25 @@ unposted as (
         entity_id,
         period,
         coalesce(account_code, 'unmapped:' || account_role) as account_code,
-        case when account_code is null then 'mapping_missing' else 'timing_in_transit' end as variance_class,
+        max(case when account_code is null then 'mapping_missing' else 'timing_in_transit' end) as variance_class,
         booking_id as reference,
         sum(amount_fc - posted_fc) as amount
     from {{ ref('rec_booked_accounts') }}
     where posted_lines < line_count
-    group by 1, 2, 3, 4, 5
+    group by entity_id, period, coalesce(account_code, 'unmapped:' || account_role), booking_id
 ),
 
 -- What the members of a batch sum to, where the batch itself says otherwise (R15 names the line).
 member_accounts as (
-    select entity_id, batch_key, period, account_code, sum(posted_fc) as amount
+    select
+        entity_id,
+        batch_key,
+        period,
+        account_code,
+        sum(posted_fc) as amount
     from {{ ref('rec_booked_accounts') }}
     where batch_key is not null and account_code is not null
-    group by 1, 2, 3, 4
+    group by entity_id, batch_key, period, account_code
 ),
 
 member_differences as (
@@ -116,10 +133,10 @@ member_differences as (
     from member_accounts as m
     full outer join batch_accounts as b
         on
-            m.entity_id = b.entity_id
-            and m.batch_key = b.batch_key
-            and m.period = b.period
-            and m.account_code = b.account_code
+        m.entity_id = b.entity_id
+        and m.batch_key = b.batch_key
+        and m.period = b.period
+        and m.account_code = b.account_code
 )
 
 select

@@ -24,7 +24,8 @@ sold as (
         sum(amount) as amount,
         min(case
             when list_unit_price <> price_book_unit_price
-                then 'Quote list price ' || cast(list_unit_price as varchar) || ' is not the price book''s '
+                then
+                    'Quote list price ' || cast(list_unit_price as varchar) || ' is not the price book''s '
                     || cast(price_book_unit_price as varchar) || ' ' || currency || '. '
         end) as price_finding
     from sales_lines
@@ -79,11 +80,17 @@ pairs as (
 
 -- Where each opportunity was sold and where it is subscribed, whatever the product.
 sold_entities as (
-    select distinct opportunity_id, entity_id from sold
+    select distinct
+        opportunity_id,
+        entity_id
+    from sold
 ),
 
 subscribed_entities as (
-    select distinct opportunity_id, entity_id from subscription_sales where opportunity_id is not null
+    select distinct
+        opportunity_id,
+        entity_id
+    from subscription_sales where opportunity_id is not null
 ),
 
 facts as (
@@ -109,10 +116,10 @@ facts as (
     from pairs
     left join sold
         on
-            pairs.has_left
-            and pairs.entity_id = sold.entity_id
-            and pairs.left_currency = sold.currency
-            and pairs.item_key = sold.opportunity_id || '|' || sold.product_code
+        pairs.has_left
+        and pairs.entity_id = sold.entity_id
+        and pairs.left_currency = sold.currency
+        and pairs.item_key = sold.opportunity_id || '|' || sold.product_code
 ),
 
 classes as (

@@ -7,12 +7,18 @@ with expected as (
 ),
 
 voided_invoices as (
-    select distinct entity_id, invoice_id from {{ ref('can_invoice_ends') }}
+    select distinct
+        entity_id,
+        invoice_id
+    from {{ ref('can_invoice_ends') }}
     where event_type = 'invoice.voided' and accounting_date <= {{ as_of_date() }}
 ),
 
 voided_notes as (
-    select distinct entity_id, credit_note_id from {{ ref('can_credit_note_voids') }}
+    select distinct
+        entity_id,
+        credit_note_id
+    from {{ ref('can_credit_note_voids') }}
     where accounting_date <= {{ as_of_date() }}
 ),
 
@@ -49,7 +55,12 @@ credits as (
 ),
 
 billing_periods as (
-    select distinct entity_id, item_id, billing_period_start, billing_period_end from expected
+    select distinct
+        entity_id,
+        item_id,
+        billing_period_start,
+        billing_period_end
+    from expected
 ),
 
 -- A proration line starts in the middle: it belongs to the billing period that contains its first day.
@@ -60,17 +71,22 @@ placed_lines as (
     from invoice_lines as lines
     left join billing_periods as periods
         on
-            lines.entity_id = periods.entity_id
-            and lines.subscription_item_id = periods.item_id
-            and lines.service_start >= periods.billing_period_start
-            and lines.service_start < periods.billing_period_end
+        lines.entity_id = periods.entity_id
+        and lines.subscription_item_id = periods.item_id
+        and lines.service_start >= periods.billing_period_start
+        and lines.service_start < periods.billing_period_end
     qualify row_number() over (
         partition by lines.entity_id, lines.invoice_id, lines.line_id order by periods.billing_period_start desc nulls last
     ) = 1
 ),
 
 credited as (
-    select entity_id, invoice_id, invoice_line_id, sum(amount) as amount from credits group by 1, 2, 3
+    select
+        entity_id,
+        invoice_id,
+        invoice_line_id,
+        sum(amount) as amount
+    from credits group by entity_id, invoice_id, invoice_line_id
 ),
 
 -- The same item and window charged again: counted per line, oldest first, lines credited in full left out.
@@ -86,9 +102,9 @@ repeats as (
     from placed_lines as lines
     left join credited
         on
-            lines.entity_id = credited.entity_id
-            and lines.invoice_id = credited.invoice_id
-            and lines.line_id = credited.invoice_line_id
+        lines.entity_id = credited.entity_id
+        and lines.invoice_id = credited.invoice_id
+        and lines.line_id = credited.invoice_line_id
     where lines.amount > 0 and lines.amount > coalesce(credited.amount, 0)
 ),
 
@@ -107,9 +123,9 @@ billed as (
     from placed_lines as lines
     left join repeats
         on
-            lines.entity_id = repeats.entity_id
-            and lines.invoice_id = repeats.invoice_id
-            and lines.line_id = repeats.line_id
+        lines.entity_id = repeats.entity_id
+        and lines.invoice_id = repeats.invoice_id
+        and lines.line_id = repeats.line_id
     union all
     select
         lines.entity_id,
@@ -125,14 +141,14 @@ billed as (
     from credits
     inner join placed_lines as lines
         on
-            credits.entity_id = lines.entity_id
-            and credits.invoice_id = lines.invoice_id
-            and credits.invoice_line_id = lines.line_id
+        credits.entity_id = lines.entity_id
+        and credits.invoice_id = lines.invoice_id
+        and credits.invoice_line_id = lines.line_id
     left join repeats
         on
-            lines.entity_id = repeats.entity_id
-            and lines.invoice_id = repeats.invoice_id
-            and lines.line_id = repeats.line_id
+        lines.entity_id = repeats.entity_id
+        and lines.invoice_id = repeats.invoice_id
+        and lines.line_id = repeats.line_id
 ),
 
 left_months as (
@@ -146,7 +162,7 @@ left_months as (
         sum(amount) as amount,
         min(correlation_id) as correlation_id
     from expected
-    group by 1, 2, 3, 4, 5
+    group by entity_id, item_id, billing_period_start, {{ recon_month('bill_date') }}, currency
 ),
 
 right_months as (
@@ -162,28 +178,45 @@ right_months as (
         min(customer_id) as customer_id,
         min(correlation_id) as correlation_id
     from billed
-    group by 1, 2, 3, 4, 5
+    group by entity_id, item_id, period_start, {{ recon_month('item_date') }}, currency
 ),
 
 left_totals as (
-    select entity_id, item_id, period_start, currency, sum(amount) as amount from left_months group by 1, 2, 3, 4
+    select
+        entity_id,
+        item_id,
+        period_start,
+        currency,
+        sum(amount) as amount
+    from left_months group by entity_id, item_id, period_start, currency
 ),
 
 right_totals as (
-    select entity_id, item_id, period_start, currency, sum(amount) as amount from right_months group by 1, 2, 3, 4
+    select
+        entity_id,
+        item_id,
+        period_start,
+        currency,
+        sum(amount) as amount
+    from right_months group by entity_id, item_id, period_start, currency
 ),
 
 -- A billing period whose total agrees is matched in the months in which it was expected; only the others are taken apart.
 balanced as (
-    select l.entity_id, l.item_id, l.period_start, l.currency, l.amount - r.amount as difference
+    select
+        l.entity_id,
+        l.item_id,
+        l.period_start,
+        l.currency,
+        l.amount - r.amount as difference
     from left_totals as l
     inner join right_totals as r
         on
-            l.entity_id = r.entity_id
-            and l.item_id = r.item_id
-            and l.period_start = r.period_start
-            and l.currency = r.currency
-    left join {{ ref('rec_policy') }} as p on p.recon_id = 'R2' and p.entity_id = l.entity_id
+        l.entity_id = r.entity_id
+        and l.item_id = r.item_id
+        and l.period_start = r.period_start
+        and l.currency = r.currency
+    left join {{ ref('rec_policy') }} as p on p.recon_id = 'R2' and l.entity_id = p.entity_id
     where {{ recon_within('l.amount - r.amount', 'l.amount', 'p') }}
 ),
 
@@ -195,10 +228,10 @@ unbalanced as (
     from billed as d
     left join balanced as b
         on
-            d.entity_id = b.entity_id
-            and d.item_id = b.item_id
-            and d.period_start = b.period_start
-            and d.currency = b.currency
+        d.entity_id = b.entity_id
+        and d.item_id = b.item_id
+        and d.period_start = b.period_start
+        and d.currency = b.currency
     where b.item_id is null
 ),
 
@@ -233,10 +266,10 @@ right_side as (
     from left_months as m
     inner join balanced as b
         on
-            m.entity_id = b.entity_id
-            and m.item_id = b.item_id
-            and m.period_start = b.period_start
-            and m.currency = b.currency
+        m.entity_id = b.entity_id
+        and m.item_id = b.item_id
+        and m.period_start = b.period_start
+        and m.currency = b.currency
     union all
     -- Not balanced: the month of the invoice; what was charged again stands in rows of its own.
     select

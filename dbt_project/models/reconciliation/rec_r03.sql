@@ -31,8 +31,8 @@ windows as (
                 partition by entity_id, subscription_item_id, window_start order by accounting_date, time, usage_id
             ) as row_no
         from records
-    )
-    group by 1, 2, 3, 4, 5
+    ) as numbered
+    group by entity_id, subscription_item_id, window_start, window_end, currency
 ),
 
 left_side as (
@@ -51,7 +51,10 @@ left_side as (
 ),
 
 voided_invoices as (
-    select distinct entity_id, invoice_id from {{ ref('can_invoice_ends') }}
+    select distinct
+        entity_id,
+        invoice_id
+    from {{ ref('can_invoice_ends') }}
     where event_type = 'invoice.voided' and accounting_date <= {{ as_of_date() }}
 ),
 
@@ -87,7 +90,7 @@ open_windows as (
         subscription_item_id || '|' || cast(window_start as varchar) as item_key,
         max(window_end) as window_end
     from windows
-    group by 1, 2
+    group by entity_id, subscription_item_id || '|' || cast(window_start as varchar)
 ),
 
 classes as (

@@ -15,7 +15,9 @@ with payments as (
 
 -- A refund that failed in the end needs no credit note.
 refunds as (
-    select refunds.*, cast(null as varchar) as customer_id
+    select
+        refunds.*,
+        cast(null as varchar) as customer_id
     from {{ ref('can_refunds') }} as refunds
     left join {{ ref('can_refund_failures') }} as failures
         on refunds.entity_id = failures.entity_id and refunds.refund_id = failures.refund_id
@@ -23,7 +25,10 @@ refunds as (
 ),
 
 credit_notes as (
-    select distinct entity_id, credit_note_id from {{ ref('can_credit_notes') }}
+    select distinct
+        entity_id,
+        credit_note_id
+    from {{ ref('can_credit_notes') }}
 ),
 
 left_side as (

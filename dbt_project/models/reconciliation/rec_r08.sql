@@ -36,7 +36,10 @@ payout_months as (
 ),
 
 failed as (
-    select distinct entity_id, payout_id from payouts where event_type = 'payout.failed'
+    select distinct
+        entity_id,
+        payout_id
+    from payouts where event_type = 'payout.failed'
 ),
 
 -- Pass 1: the bank line carries the payout's reference.
@@ -66,11 +69,11 @@ candidates as (
     from payout_months
     inner join bank_lines
         on
-            payout_months.entity_id = bank_lines.entity_id
-            and payout_months.currency = bank_lines.currency
-            and payout_months.amount = bank_lines.amount
-            and bank_lines.accounting_date >= payout_months.item_date
-    inner join {{ ref('rec_policy') }} as p on p.recon_id = 'R8' and p.entity_id = payout_months.entity_id
+        payout_months.entity_id = bank_lines.entity_id
+        and payout_months.currency = bank_lines.currency
+        and payout_months.amount = bank_lines.amount
+        and payout_months.item_date <= bank_lines.accounting_date
+    inner join {{ ref('rec_policy') }} as p on p.recon_id = 'R8' and payout_months.entity_id = p.entity_id
     left join by_reference as taken_line
         on bank_lines.entity_id = taken_line.entity_id and bank_lines.bank_line_id = taken_line.bank_line_id
     left join by_reference as taken_payout
@@ -83,7 +86,10 @@ candidates as (
 
 -- The n-th payout meets the n-th line of the same amount, oldest first; neither is taken twice.
 by_amount as (
-    select entity_id, bank_line_id, payout_id
+    select
+        entity_id,
+        bank_line_id,
+        payout_id
     from candidates
     where line_choice = payout_choice
     qualify
@@ -92,9 +98,17 @@ by_amount as (
 ),
 
 matches as (
-    select entity_id, bank_line_id, payout_id from by_reference
+    select
+        entity_id,
+        bank_line_id,
+        payout_id
+    from by_reference
     union all
-    select entity_id, bank_line_id, payout_id from by_amount
+    select
+        entity_id,
+        bank_line_id,
+        payout_id
+    from by_amount
 ),
 
 left_side as (
@@ -130,7 +144,11 @@ pairs as (
 ),
 
 due as (
-    select entity_id, payout_id, max(due_date) as due_date from payout_months group by 1, 2
+    select
+        entity_id,
+        payout_id,
+        max(due_date) as due_date
+    from payout_months group by entity_id, payout_id
 ),
 
 classes as (

@@ -18,13 +18,20 @@ reports as (
 ),
 
 daily as (
-    select entity_id, currency, accounting_date, sum(amount_tc) as amount
+    select
+        entity_id,
+        currency,
+        accounting_date,
+        sum(amount_tc) as amount
     from clearing_lines
     group by entity_id, currency, accounting_date
 ),
 
 first_days as (
-    select entity_id, min(accounting_date) as first_day from daily group by entity_id
+    select
+        entity_id,
+        min(accounting_date) as first_day
+    from daily group by entity_id
 ),
 
 report_days as (
@@ -39,7 +46,12 @@ report_days as (
 -- Balances are compared on the last day that the processor reported in a month. A month that has ended without a report
 -- is compared too, with nothing: silence is not agreement.
 cut_offs as (
-    select entity_id, period, cut_off, true as is_reported from report_days
+    select
+        entity_id,
+        period,
+        cut_off,
+        true as is_reported
+    from report_days
     union all
     select
         periods.entity_id,
@@ -75,7 +87,7 @@ booked as (
         daily.currency,
         cast(sum(daily.amount) as bigint) as amount
     from cut_offs
-    inner join daily on cut_offs.entity_id = daily.entity_id and daily.accounting_date <= cut_offs.cut_off
+    inner join daily on cut_offs.entity_id = daily.entity_id and cut_offs.cut_off >= daily.accounting_date
     group by cut_offs.entity_id, cut_offs.period, cut_offs.cut_off, daily.currency
 ),
 
@@ -93,7 +105,10 @@ balances as (
 ),
 
 payout_ids as (
-    select distinct entity_id, payout_id from {{ ref('can_payouts') }}
+    select distinct
+        entity_id,
+        payout_id
+    from {{ ref('can_payouts') }}
 ),
 
 reporting_entities as (
@@ -155,9 +170,9 @@ explained as (
     from balances
     inner join explanations
         on
-            balances.entity_id = explanations.entity_id
-            and balances.currency = explanations.currency
-            and explanations.since <= balances.cut_off
+        balances.entity_id = explanations.entity_id
+        and balances.currency = explanations.currency
+        and balances.cut_off >= explanations.since
     inner join report_days on balances.entity_id = report_days.entity_id and balances.period = report_days.period
     where explanations.amount <> 0
     union all

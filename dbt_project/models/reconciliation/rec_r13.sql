@@ -2,12 +2,18 @@
 {{ config(tags=['before_posting']) }}
 
 with voided_invoices as (
-    select distinct entity_id, invoice_id from {{ ref('can_invoice_ends') }}
+    select distinct
+        entity_id,
+        invoice_id
+    from {{ ref('can_invoice_ends') }}
     where event_type = 'invoice.voided' and accounting_date <= {{ as_of_date() }}
 ),
 
 voided_notes as (
-    select distinct entity_id, credit_note_id from {{ ref('can_credit_note_voids') }}
+    select distinct
+        entity_id,
+        credit_note_id
+    from {{ ref('can_credit_note_voids') }}
     where accounting_date <= {{ as_of_date() }}
 ),
 
@@ -77,12 +83,16 @@ classified as (
         *,
         coalesce(left_reference, right_reference) as reference,
         case variance_class
-            when 'wrong_period' then 'Document of ' || cast(left_date as varchar) || ', tax reported for '
-                || cast(right_date as varchar) || '.'
-            when 'tax' then case
-                when left_amount = 0 then 'The tax engine has tax on this document, the document shows none.'
-                else 'Tax on the document differs from the tax engine.'
-            end
+            when 'wrong_period'
+                then
+                    'Document of ' || cast(left_date as varchar) || ', tax reported for '
+                    || cast(right_date as varchar) || '.'
+            when 'tax'
+                then
+                    case
+                        when left_amount = 0 then 'The tax engine has tax on this document, the document shows none.'
+                        else 'Tax on the document differs from the tax engine.'
+                    end
             when 'missing_right' then 'Tax was billed, but the tax engine has no document.'
             when 'missing_left' then 'The tax engine has a document that was never billed.'
             when 'duplicate' then 'The tax engine has the document twice.'

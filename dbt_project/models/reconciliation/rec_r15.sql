@@ -20,7 +20,10 @@ with bookings as (
 ),
 
 booked as (
-    select booked_line_id, amount_fc from {{ booked_lines() }}
+    select
+        booked_line_id,
+        amount_fc
+    from {{ booked_lines() }}
 ),
 
 members as (

@@ -2,14 +2,18 @@
 {{ config(tags=['after_posting']) }}
 
 with batches as (
-    select batches.*, entities.functional_currency
+    select
+        batches.*,
+        entities.functional_currency
     from {{ state('posting_batches') }} as batches
     inner join {{ state('entities') }} as entities on batches.entity_id = entities.entity_id
     where batches.period <= {{ recon_month(as_of_date()) }}
 ),
 
 sides as (
-    select 'debit' as side union all select 'credit' as side
+    select 'debit' as side
+    union all
+    select 'credit' as side
 ),
 
 left_groups as (
@@ -26,7 +30,7 @@ left_groups as (
     inner join {{ state('posting_batch_lines') }} as lines on batches.batch_key = lines.batch_key
     inner join sides
         on (sides.side = 'debit' and lines.debit_fc <> 0) or (sides.side = 'credit' and lines.credit_fc <> 0)
-    group by 1, 2, 3, 4, 5, 6
+    group by batches.entity_id, batches.batch_key, batches.accounting_date, batches.functional_currency, lines.account_code, sides.side
 ),
 
 documents as (
@@ -66,7 +70,9 @@ right_groups as (
         on documents.entity_id = lines.entity_id and documents.document_id = lines.document_id
     inner join sides
         on (sides.side = 'debit' and lines.debit <> 0) or (sides.side = 'credit' and lines.credit <> 0)
-    group by 1, 2, 3, 4, 5, 6, 7, 8
+    group by
+        documents.entity_id, documents.batch_key, documents.document_date, lines.functional_currency, lines.account_code,
+        sides.side, documents.copy_no, documents.document_number
 ),
 
 left_side as (
@@ -109,13 +115,13 @@ facts as (
     from pairs
     left join left_groups
         on
-            pairs.entity_id = left_groups.entity_id
-            and pairs.item_key = left_groups.batch_key || '|' || left_groups.account_code || '|' || left_groups.side
+        pairs.entity_id = left_groups.entity_id
+        and pairs.item_key = left_groups.batch_key || '|' || left_groups.account_code || '|' || left_groups.side
     left join right_groups
         on
-            pairs.entity_id = right_groups.entity_id
-            and right_groups.copy_no = 1
-            and pairs.item_key = right_groups.batch_key || '|' || right_groups.account_code || '|' || right_groups.side
+        pairs.entity_id = right_groups.entity_id
+        and right_groups.copy_no = 1
+        and pairs.item_key = right_groups.batch_key || '|' || right_groups.account_code || '|' || right_groups.side
 ),
 
 classes as (
@@ -152,7 +158,8 @@ classified as (
             when 'missing_right' then 'Batch is ' || status || ', but the ERP has no posted document with its key.'
             when 'timing_in_transit' then 'Batch is ' || status || ', not yet in the ERP.'
             when 'rounding' then 'Within tolerance.'
-            else 'ERP document ' || document_number || ' differs from what was posted'
+            else
+                'ERP document ' || document_number || ' differs from what was posted'
                 || case when coalesce(left_lines, 0) <> coalesce(right_lines, 0) then ' (number of lines too).' else '.' end
         end as explanation,
         cast(null as varchar) as expected_clear_period

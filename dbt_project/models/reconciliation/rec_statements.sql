@@ -21,7 +21,7 @@ spine as (
     inner join {{ state('periods') }} as periods on policy.entity_id = periods.entity_id
     where
         periods.start_date <= {{ as_of_date() }}
-        and policy.recon_id in ({% for recon in recon_models() %}'R{{ recon | int }}'{{ ', ' if not loop.last }}{% endfor %})
+        and policy.recon_id in {{ recon_ids() }}
 ),
 
 totals as (
