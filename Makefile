@@ -35,7 +35,7 @@ dev: install  ## the Dagster UI on the demo's data, with the demo's systems runn
 	@$(BIN)/revenue dev $(ARGS)
 
 manifest: install  ## parse the dbt project once, for shipping
-	@REVENUE_ENV=local $(BIN)/python -c "from revenue_assets.project import ensure_manifest; print(ensure_manifest('local'))"
+	@$(BIN)/python -c "from revenue_assets.settings import Settings; from revenue_assets.project import ensure_manifest; s = Settings.load(); s.prepare(); print(ensure_manifest(s))"
 
 lint: install  ## format check, lint, SQL lint, YAML lint, types, secret scan
 	@$(BIN)/ruff format --check .

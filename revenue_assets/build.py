@@ -16,7 +16,7 @@ from revenue_assets.checks.contracts import contract_checks
 from revenue_assets.checks.reconciliation import reconciliation_checks
 from revenue_assets.domain.config import VENDORS, load_company
 from revenue_assets.jobs import JOBS
-from revenue_assets.project import dbt_resource, ensure_manifest
+from revenue_assets.project import dbt_project, dbt_resource, ensure_manifest
 from revenue_assets.resources import Platform
 from revenue_assets.runs import progress
 from revenue_assets.schedules import SCHEDULES
@@ -33,7 +33,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
     return dg.Definitions(
         assets=[
             *(landing_assets(vendor) for vendor in VENDORS),
-            *warehouse_assets(ensure_manifest(settings.env)),
+            *warehouse_assets(ensure_manifest(settings), dbt_project(settings)),
             *POSTING_ASSETS,
             read_back_assets(company.erp.vendor),
             *FINANCE_ASSETS,

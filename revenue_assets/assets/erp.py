@@ -40,7 +40,9 @@ def read_back_assets(vendor: str) -> dg.AssetsDefinition:
     def _read_back(context: dg.AssetExecutionContext, platform: Platform):
         writer = LandingWriter(platform.settings.landing, platform.settings.quarantine, context.run_id)
         source = platform.erp_source()
-        selected = [name for name in DESCRIPTIONS if dg.AssetKey(["landing", vendor, name]) in context.selected_asset_keys]
+        selected = [
+            name for name in DESCRIPTIONS if dg.AssetKey(["landing", vendor, name]) in context.selected_asset_keys
+        ]
         for result in land(source, selected, writer, StoredCursors(platform.store), platform.now()):
             register(platform, result)
             yield dg.MaterializeResult(["landing", vendor, result.object], metadata=landing_metadata([result]))

@@ -66,7 +66,7 @@ def finance_serving(context: dg.AssetExecutionContext, platform: Platform) -> dg
 
 @dg.asset(
     key=EXCEPTIONS,
-    deps=[dg.AssetKey(["reconciliation", "rec_items"]), dg.AssetKey(["subledger", "posting_exceptions"])],
+    deps=[dg.AssetKey(["reconciliation", "rec_exceptions"])],
     group_name="reconciliation",
     kinds={"python", "sqlite"},
     owners=[OWNER],

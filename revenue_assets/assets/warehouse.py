@@ -4,31 +4,24 @@
 compares with the ERP's answer, and the published `finance` models.
 """
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DbtCliResource, dbt_assets
+from dagster_dbt import DbtCliResource, DbtProject, dbt_assets
 
-from revenue_assets.project import dbt_project
 from revenue_assets.resources import WAREHOUSE_POOL, Platform
 from revenue_assets.state import write_config_state
 from revenue_assets.translator import RevenueDbtTranslator
 
-
-def dbt_arguments(as_of: str, event_sources: list[str] | None = None) -> list[str]:
-    """Command line of one `dbt build`. Pure, so that tests need no dbt."""
-    variables: dict[str, Any] = {"as_of": as_of}
-    if event_sources is not None:
-        variables["event_sources"] = event_sources
-    return ["build", "--vars", json.dumps(variables)]
+# No `--vars`: the cut-off comes from the environment, and any other argument would void dbt's saved parse.
+BUILD = ["build"]
 
 
-def warehouse_assets(manifest: Path | Mapping[str, Any]) -> list[dg.AssetsDefinition]:
+def warehouse_assets(manifest: Path, project: DbtProject) -> list[dg.AssetsDefinition]:
     """Both halves of the dbt project; dbt tests become asset checks, those of severity error block."""
-    translator, project = RevenueDbtTranslator(), dbt_project()
+    translator = RevenueDbtTranslator()
 
     @dbt_assets(
         manifest=manifest,
@@ -41,7 +34,7 @@ def warehouse_assets(manifest: Path | Mapping[str, Any]) -> list[dg.AssetsDefini
     )
     def _before_posting(context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: Platform) -> Iterator[Any]:
         write_config_state(platform.company, platform.settings.state)
-        yield from dbt.cli(dbt_arguments(platform.settings.as_of.isoformat()), context=context).stream()
+        yield from dbt.cli(BUILD, context=context).stream()
 
     @dbt_assets(
         manifest=manifest,
@@ -51,7 +44,7 @@ def warehouse_assets(manifest: Path | Mapping[str, Any]) -> list[dg.AssetsDefini
         project=project,
         pool=WAREHOUSE_POOL,
     )
-    def _after_posting(context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: Platform) -> Iterator[Any]:
-        yield from dbt.cli(dbt_arguments(platform.settings.as_of.isoformat()), context=context).stream()
+    def _after_posting(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
+        yield from dbt.cli(BUILD, context=context).stream()
 
     return [_before_posting, _after_posting]
