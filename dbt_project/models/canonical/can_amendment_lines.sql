@@ -1,6 +1,15 @@
 -- One row per contract line that an amendment adds, replaces or ends.
 with booked as (
-    {{ events_of(['amendment.booked'], '{"amendment_id":"VARCHAR","contract_id":"VARCHAR","lines":[{"action":"VARCHAR","option_line_id":"VARCHAR","line_id":"VARCHAR","product_id":"VARCHAR","product_family":"VARCHAR","kind":"VARCHAR","quantity":"VARCHAR","unit_price":"VARCHAR","amount":"BIGINT","ssp":"BIGINT","residual":"BOOLEAN","constrained_amount":"BIGINT","expected_unit_price":"VARCHAR","currency":"VARCHAR","exchange_rate":"VARCHAR","service_start":"DATE","service_end":"DATE"}]}') }}
+    {{ events_of(['amendment.booked'], {
+        'amendment_id': 'VARCHAR', 'contract_id': 'VARCHAR',
+        'lines': [{
+            'action': 'VARCHAR', 'option_line_id': 'VARCHAR', 'line_id': 'VARCHAR', 'product_id': 'VARCHAR',
+            'product_family': 'VARCHAR', 'kind': 'VARCHAR', 'quantity': 'VARCHAR', 'unit_price': 'VARCHAR',
+            'amount': 'BIGINT', 'ssp': 'BIGINT', 'residual': 'BOOLEAN', 'constrained_amount': 'BIGINT',
+            'expected_unit_price': 'VARCHAR', 'currency': 'VARCHAR', 'exchange_rate': 'VARCHAR',
+            'service_start': 'DATE', 'service_end': 'DATE',
+        }],
+    }) }}
 ),
 
 numbered as (

@@ -1,6 +1,10 @@
 -- One row per booked amendment of a contract or subscription.
 with booked as (
-    {{ events_of(['amendment.booked'], '{"amendment_id":"VARCHAR","kind":"VARCHAR","contract_id":"VARCHAR","subscription_id":"VARCHAR","classification":"VARCHAR","at_ssp":"BOOLEAN","distinct":"BOOLEAN","billing":{"interval":"VARCHAR","anchor":"DATE","timing":"VARCHAR"}}') }}
+    {{ events_of(['amendment.booked'], {
+        'amendment_id': 'VARCHAR', 'kind': 'VARCHAR', 'contract_id': 'VARCHAR', 'subscription_id': 'VARCHAR',
+        'classification': 'VARCHAR', 'at_ssp': 'BOOLEAN', 'distinct': 'BOOLEAN',
+        'billing': {'interval': 'VARCHAR', 'anchor': 'DATE', 'timing': 'VARCHAR'},
+    }) }}
 )
 
 select

@@ -1,6 +1,13 @@
 -- One row per line of the processor's own balance report.
 with reported as (
-    {{ events_of(['balance_txn.reported'], '{"object_id":"VARCHAR","balance_txn":{"balance_txn_id":"VARCHAR","account":"VARCHAR","type":"VARCHAR","gross":"BIGINT","fee":"BIGINT","net":"BIGINT","currency":"VARCHAR","exchange_rate":"VARCHAR","payout_id":"VARCHAR"}}') }}
+    {{ events_of(['balance_txn.reported'], {
+        'object_id': 'VARCHAR',
+        'balance_txn': {
+            'balance_txn_id': 'VARCHAR', 'account': 'VARCHAR', 'type': 'VARCHAR', 'gross': 'BIGINT',
+            'fee': 'BIGINT', 'net': 'BIGINT', 'currency': 'VARCHAR', 'exchange_rate': 'VARCHAR',
+            'payout_id': 'VARCHAR',
+        },
+    }) }}
 )
 
 select

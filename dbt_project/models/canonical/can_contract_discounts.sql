@@ -1,6 +1,8 @@
 -- One row per contract line and discount that is proven to belong to a subset of the contract's lines.
 with booked as (
-    {{ events_of(['contract.booked'], '{"contract_id":"VARCHAR","discount_allocations":[{"line_ids":["VARCHAR"],"amount":"BIGINT"}]}') }}
+    {{ events_of(['contract.booked'], {
+        'contract_id': 'VARCHAR', 'discount_allocations': [{'line_ids': ['VARCHAR'], 'amount': 'BIGINT'}],
+    }) }}
 ),
 
 numbered as (

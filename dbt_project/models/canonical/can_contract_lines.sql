@@ -1,6 +1,14 @@
 -- One row per line of a booked contract: one performance obligation.
 with booked as (
-    {{ events_of(['contract.booked'], '{"contract_id":"VARCHAR","customer_id":"VARCHAR","currency":"VARCHAR","lines":[{"line_id":"VARCHAR","product_id":"VARCHAR","product_family":"VARCHAR","kind":"VARCHAR","quantity":"VARCHAR","unit_price":"VARCHAR","amount":"BIGINT","ssp":"BIGINT","residual":"BOOLEAN","constrained_amount":"BIGINT","expected_unit_price":"VARCHAR","currency":"VARCHAR","exchange_rate":"VARCHAR","service_start":"DATE","service_end":"DATE"}]}') }}
+    {{ events_of(['contract.booked'], {
+        'contract_id': 'VARCHAR', 'customer_id': 'VARCHAR', 'currency': 'VARCHAR',
+        'lines': [{
+            'line_id': 'VARCHAR', 'product_id': 'VARCHAR', 'product_family': 'VARCHAR', 'kind': 'VARCHAR',
+            'quantity': 'VARCHAR', 'unit_price': 'VARCHAR', 'amount': 'BIGINT', 'ssp': 'BIGINT',
+            'residual': 'BOOLEAN', 'constrained_amount': 'BIGINT', 'expected_unit_price': 'VARCHAR',
+            'currency': 'VARCHAR', 'exchange_rate': 'VARCHAR', 'service_start': 'DATE', 'service_end': 'DATE',
+        }],
+    }) }}
 ),
 
 numbered as (

@@ -1,6 +1,9 @@
 -- One row per booked contract (one version of it).
 with booked as (
-    {{ events_of(['contract.booked'], '{"contract_id":"VARCHAR","version":"INTEGER","customer_id":"VARCHAR","currency":"VARCHAR","cancellable":"BOOLEAN","opportunity_id":"VARCHAR","variable_amount":"BIGINT"}') }}
+    {{ events_of(['contract.booked'], {
+        'contract_id': 'VARCHAR', 'version': 'INTEGER', 'customer_id': 'VARCHAR', 'currency': 'VARCHAR',
+        'cancellable': 'BOOLEAN', 'opportunity_id': 'VARCHAR', 'variable_amount': 'BIGINT',
+    }) }}
 )
 
 select

@@ -1,6 +1,9 @@
 -- One row per line of a credit note; tax_amount is null where the sender left it to be derived.
 with issued as (
-    {{ events_of(['credit_note.issued'], '{"credit_note_id":"VARCHAR","invoice_id":"VARCHAR","currency":"VARCHAR","lines":[{"invoice_line_id":"VARCHAR","amount":"BIGINT","tax_amount":"BIGINT"}]}') }}
+    {{ events_of(['credit_note.issued'], {
+        'credit_note_id': 'VARCHAR', 'invoice_id': 'VARCHAR', 'currency': 'VARCHAR',
+        'lines': [{'invoice_line_id': 'VARCHAR', 'amount': 'BIGINT', 'tax_amount': 'BIGINT'}],
+    }) }}
 ),
 
 numbered as (

@@ -1,6 +1,10 @@
 -- One row per issued credit note.
 with issued as (
-    {{ events_of(['credit_note.issued'], '{"credit_note_id":"VARCHAR","invoice_id":"VARCHAR","currency":"VARCHAR","timing":"VARCHAR","reason":"VARCHAR","lines":[{"amount":"BIGINT","tax_amount":"BIGINT"}],"settlement":{"refund":"BIGINT","customer_balance":"BIGINT","out_of_band":"BIGINT"}}') }}
+    {{ events_of(['credit_note.issued'], {
+        'credit_note_id': 'VARCHAR', 'invoice_id': 'VARCHAR', 'currency': 'VARCHAR', 'timing': 'VARCHAR',
+        'reason': 'VARCHAR', 'lines': [{'amount': 'BIGINT', 'tax_amount': 'BIGINT'}],
+        'settlement': {'refund': 'BIGINT', 'customer_balance': 'BIGINT', 'out_of_band': 'BIGINT'},
+    }) }}
 )
 
 select

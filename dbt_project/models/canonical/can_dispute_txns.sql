@@ -1,6 +1,13 @@
 -- One row per balance transaction of a dispute step.
 with steps as (
-    {{ events_of(['dispute.funds_withdrawn', 'dispute.funds_reinstated'], '{"dispute_id":"VARCHAR","balance_txns":[{"balance_txn_id":"VARCHAR","account":"VARCHAR","type":"VARCHAR","gross":"BIGINT","fee":"BIGINT","net":"BIGINT","currency":"VARCHAR","exchange_rate":"VARCHAR","payout_id":"VARCHAR"}]}') }}
+    {{ events_of(['dispute.funds_withdrawn', 'dispute.funds_reinstated'], {
+        'dispute_id': 'VARCHAR',
+        'balance_txns': [{
+            'balance_txn_id': 'VARCHAR', 'account': 'VARCHAR', 'type': 'VARCHAR', 'gross': 'BIGINT',
+            'fee': 'BIGINT', 'net': 'BIGINT', 'currency': 'VARCHAR', 'exchange_rate': 'VARCHAR',
+            'payout_id': 'VARCHAR',
+        }],
+    }) }}
 ),
 
 numbered as (

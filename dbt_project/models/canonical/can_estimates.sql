@@ -1,6 +1,9 @@
 -- One row per revised estimate of a contract's price or expected total.
 with revised as (
-    {{ events_of(['estimate.revised'], '{"contract_id":"VARCHAR","line_id":"VARCHAR","variable_amount":"BIGINT","constrained_amount":"BIGINT","expected_unit_price":"VARCHAR","expected_total":"VARCHAR"}') }}
+    {{ events_of(['estimate.revised'], {
+        'contract_id': 'VARCHAR', 'line_id': 'VARCHAR', 'variable_amount': 'BIGINT', 'constrained_amount': 'BIGINT',
+        'expected_unit_price': 'VARCHAR', 'expected_total': 'VARCHAR',
+    }) }}
 )
 
 select

@@ -1,6 +1,8 @@
 -- One row per published rate: 1 unit of from_currency = rate_e12 / 1e12 of to_currency, for its own entity only.
 with published as (
-    {{ events_of(['fx_rate.published'], '{"from":"VARCHAR","to":"VARCHAR","rate":"VARCHAR","rate_type":"VARCHAR"}') }}
+    {{ events_of(['fx_rate.published'], {
+        'from': 'VARCHAR', 'to': 'VARCHAR', 'rate': 'VARCHAR', 'rate_type': 'VARCHAR',
+    }) }}
 ),
 
 typed as (

@@ -1,6 +1,15 @@
 -- One row per line of a posted invoice; amount is after discount and without tax.
 with posted as (
-    {{ events_of(['invoice.posted'], '{"invoice_id":"VARCHAR","customer_id":"VARCHAR","currency":"VARCHAR","lines":[{"line_id":"VARCHAR","amount":"BIGINT","discount_amount":"BIGINT","tax_amount":"BIGINT","tax_lines":[{"amount":"BIGINT"}],"service_start":"DATE","service_end":"DATE","product_id":"VARCHAR","product_family":"VARCHAR","quantity":"VARCHAR","unit_price":"VARCHAR","charge_kind":"VARCHAR","subscription_item_id":"VARCHAR","contract_id":"VARCHAR","contract_line_id":"VARCHAR","pending_charge_id":"VARCHAR","original_line_id":"VARCHAR"}]}') }}
+    {{ events_of(['invoice.posted'], {
+        'invoice_id': 'VARCHAR', 'customer_id': 'VARCHAR', 'currency': 'VARCHAR',
+        'lines': [{
+            'line_id': 'VARCHAR', 'amount': 'BIGINT', 'discount_amount': 'BIGINT', 'tax_amount': 'BIGINT',
+            'tax_lines': [{'amount': 'BIGINT'}], 'service_start': 'DATE', 'service_end': 'DATE',
+            'product_id': 'VARCHAR', 'product_family': 'VARCHAR', 'quantity': 'VARCHAR', 'unit_price': 'VARCHAR',
+            'charge_kind': 'VARCHAR', 'subscription_item_id': 'VARCHAR', 'contract_id': 'VARCHAR',
+            'contract_line_id': 'VARCHAR', 'pending_charge_id': 'VARCHAR', 'original_line_id': 'VARCHAR',
+        }],
+    }) }}
 ),
 
 numbered as (

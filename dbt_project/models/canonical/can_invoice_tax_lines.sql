@@ -1,6 +1,14 @@
 -- One row per tax line of an invoice line; a tax_amount alone is one unnamed tax line.
 with posted as (
-    {{ events_of(['invoice.posted'], '{"invoice_id":"VARCHAR","currency":"VARCHAR","lines":[{"line_id":"VARCHAR","tax_amount":"BIGINT","tax_lines":[{"tax_code":"VARCHAR","jurisdiction":"VARCHAR","rate":"VARCHAR","amount":"BIGINT"}]}]}') }}
+    {{ events_of(['invoice.posted'], {
+        'invoice_id': 'VARCHAR', 'currency': 'VARCHAR',
+        'lines': [{
+            'line_id': 'VARCHAR', 'tax_amount': 'BIGINT',
+            'tax_lines': [{
+                'tax_code': 'VARCHAR', 'jurisdiction': 'VARCHAR', 'rate': 'VARCHAR', 'amount': 'BIGINT',
+            }],
+        }],
+    }) }}
 ),
 
 lines as (
@@ -10,8 +18,10 @@ lines as (
 taxes as (
     select
         lines.*,
-        unnest(case when coalesce(len(x.tax_lines), 0) > 0 then x.tax_lines
-            else [{'tax_code': null, 'jurisdiction': null, 'rate': null, 'amount': x.tax_amount}] end) as t,
+        unnest(case
+            when coalesce(len(x.tax_lines), 0) > 0 then x.tax_lines
+            else [{ 'tax_code': null, 'jurisdiction': null, 'rate': null, 'amount': x.tax_amount }]
+        end) as t,
         unnest(range(1, greatest(coalesce(len(x.tax_lines), 0), 1) + 1)) as tax_line_no
     from lines
     where coalesce(len(x.tax_lines), 0) > 0 or coalesce(x.tax_amount, 0) <> 0

@@ -1,6 +1,11 @@
 -- One row per posted invoice (of one legal entity).
 with posted as (
-    {{ events_of(['invoice.posted'], '{"invoice_id":"VARCHAR","customer_id":"VARCHAR","number":"VARCHAR","currency":"VARCHAR","due_date":"DATE","consolidated_invoice_id":"VARCHAR","customer_balance_applied":"BIGINT","advances":[{"amount":"BIGINT"}],"lines":[{"amount":"BIGINT","tax_amount":"BIGINT","tax_lines":[{"amount":"BIGINT"}]}]}') }}
+    {{ events_of(['invoice.posted'], {
+        'invoice_id': 'VARCHAR', 'customer_id': 'VARCHAR', 'number': 'VARCHAR', 'currency': 'VARCHAR',
+        'due_date': 'DATE', 'consolidated_invoice_id': 'VARCHAR', 'customer_balance_applied': 'BIGINT',
+        'advances': [{'amount': 'BIGINT'}],
+        'lines': [{'amount': 'BIGINT', 'tax_amount': 'BIGINT', 'tax_lines': [{'amount': 'BIGINT'}]}],
+    }) }}
 )
 
 select

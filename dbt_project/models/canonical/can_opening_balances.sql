@@ -1,6 +1,12 @@
 -- One row per line of a loaded opening balance; amount is debit positive.
 with loaded as (
-    {{ events_of(['opening_balance.loaded'], '{"customer_id":"VARCHAR","lines":[{"account_role":"VARCHAR","currency":"VARCHAR","amount":"BIGINT","amount_fc":"BIGINT","document_id":"VARCHAR"}]}') }}
+    {{ events_of(['opening_balance.loaded'], {
+        'customer_id': 'VARCHAR',
+        'lines': [{
+            'account_role': 'VARCHAR', 'currency': 'VARCHAR', 'amount': 'BIGINT', 'amount_fc': 'BIGINT',
+            'document_id': 'VARCHAR',
+        }],
+    }) }}
 ),
 
 numbered as (

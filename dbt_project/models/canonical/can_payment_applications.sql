@@ -1,6 +1,9 @@
 -- One row per application of a payment to an invoice, stated with the payment or afterwards (payment.applied).
 with stated as (
-    {{ events_of(['payment.settled', 'payment.applied'], '{"payment_id":"VARCHAR","applications":[{"invoice_id":"VARCHAR","amount":"BIGINT","entityid":"VARCHAR"}]}') }}
+    {{ events_of(['payment.settled', 'payment.applied'], {
+        'payment_id': 'VARCHAR',
+        'applications': [{'invoice_id': 'VARCHAR', 'amount': 'BIGINT', 'entityid': 'VARCHAR'}],
+    }) }}
 ),
 
 numbered as (

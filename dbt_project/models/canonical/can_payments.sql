@@ -1,6 +1,20 @@
 -- One row per settled payment, with its balance transaction (bt_*) where it came through a processor.
 with settled as (
-    {{ events_of(['payment.settled'], '{"payment_id":"VARCHAR","customer_id":"VARCHAR","amount":"BIGINT","currency":"VARCHAR","channel":"VARCHAR","reference":"VARCHAR","applications":[{"amount":"BIGINT"}],"balance_txn":{"balance_txn_id":"VARCHAR","account":"VARCHAR","type":"VARCHAR","gross":"BIGINT","fee":"BIGINT","net":"BIGINT","currency":"VARCHAR","exchange_rate":"VARCHAR","payout_id":"VARCHAR"},"settled_amount":"BIGINT","settled_currency":"VARCHAR","direct_charge":{"amount":"BIGINT","tax_amount":"BIGINT","product_family":"VARCHAR","service_start":"DATE","service_end":"DATE"},"advance":"BOOLEAN","application_fee_amount":"BIGINT"}') }}
+    {{ events_of(['payment.settled'], {
+        'payment_id': 'VARCHAR', 'customer_id': 'VARCHAR', 'amount': 'BIGINT', 'currency': 'VARCHAR',
+        'channel': 'VARCHAR', 'reference': 'VARCHAR', 'applications': [{'amount': 'BIGINT'}],
+        'balance_txn': {
+            'balance_txn_id': 'VARCHAR', 'account': 'VARCHAR', 'type': 'VARCHAR', 'gross': 'BIGINT',
+            'fee': 'BIGINT', 'net': 'BIGINT', 'currency': 'VARCHAR', 'exchange_rate': 'VARCHAR',
+            'payout_id': 'VARCHAR',
+        },
+        'settled_amount': 'BIGINT', 'settled_currency': 'VARCHAR',
+        'direct_charge': {
+            'amount': 'BIGINT', 'tax_amount': 'BIGINT', 'product_family': 'VARCHAR', 'service_start': 'DATE',
+            'service_end': 'DATE',
+        },
+        'advance': 'BOOLEAN', 'application_fee_amount': 'BIGINT',
+    }) }}
 )
 
 select

@@ -1,6 +1,6 @@
 -- One row per balance transaction that the processor says is part of a payout.
 with payouts as (
-    {{ events_of(['payout.paid'], '{"payout_id":"VARCHAR","members":["VARCHAR"]}') }}
+    {{ events_of(['payout.paid'], {'payout_id': 'VARCHAR', 'members': ['VARCHAR']}) }}
 )
 
 select distinct

@@ -1,6 +1,9 @@
 -- One row per payout event: paid or failed.
 with payouts as (
-    {{ events_of(['payout.paid', 'payout.failed'], '{"payout_id":"VARCHAR","account":"VARCHAR","amount":"BIGINT","currency":"VARCHAR","arrival_date":"DATE","destination":"VARCHAR","reference":"VARCHAR"}') }}
+    {{ events_of(['payout.paid', 'payout.failed'], {
+        'payout_id': 'VARCHAR', 'account': 'VARCHAR', 'amount': 'BIGINT', 'currency': 'VARCHAR',
+        'arrival_date': 'DATE', 'destination': 'VARCHAR', 'reference': 'VARCHAR',
+    }) }}
 )
 
 select

@@ -1,6 +1,10 @@
 -- One row per pending charge (a proration or extra not yet invoiced).
 with recorded as (
-    {{ events_of(['pending_charge.recorded'], '{"pending_charge_id":"VARCHAR","customer_id":"VARCHAR","subscription_item_id":"VARCHAR","currency":"VARCHAR","amount":"BIGINT","product_family":"VARCHAR","service_start":"DATE","service_end":"DATE"}') }}
+    {{ events_of(['pending_charge.recorded'], {
+        'pending_charge_id': 'VARCHAR', 'customer_id': 'VARCHAR', 'subscription_item_id': 'VARCHAR',
+        'currency': 'VARCHAR', 'amount': 'BIGINT', 'product_family': 'VARCHAR', 'service_start': 'DATE',
+        'service_end': 'DATE',
+    }) }}
 )
 
 select

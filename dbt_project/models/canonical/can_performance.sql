@@ -1,6 +1,9 @@
 -- One row per recorded performance of an obligation (delivery, units, percent, rights exercised).
 with recorded as (
-    {{ events_of(['performance.recorded'], '{"contract_id":"VARCHAR","line_id":"VARCHAR","measure":"VARCHAR","cumulative":"VARCHAR","expected_total":"VARCHAR"}') }}
+    {{ events_of(['performance.recorded'], {
+        'contract_id': 'VARCHAR', 'line_id': 'VARCHAR', 'measure': 'VARCHAR', 'cumulative': 'VARCHAR',
+        'expected_total': 'VARCHAR',
+    }) }}
 )
 
 select

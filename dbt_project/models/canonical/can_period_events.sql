@@ -1,6 +1,8 @@
 -- One row per closing or reopening of an accounting period of an entity.
 with steps as (
-    {{ events_of(['period.soft_closed', 'period.hard_closed', 'period.reopened'], '{"period":"VARCHAR","book":"VARCHAR","subledger":"VARCHAR","actor":"VARCHAR","reason":"VARCHAR"}') }}
+    {{ events_of(['period.soft_closed', 'period.hard_closed', 'period.reopened'], {
+        'period': 'VARCHAR', 'book': 'VARCHAR', 'subledger': 'VARCHAR', 'actor': 'VARCHAR', 'reason': 'VARCHAR',
+    }) }}
 )
 
 select

@@ -1,6 +1,9 @@
 -- One row per stated allocation of a refund to an invoice or one of its lines (gross).
 with issued as (
-    {{ events_of(['refund.issued'], '{"refund_id":"VARCHAR","allocations":[{"invoice_id":"VARCHAR","line_id":"VARCHAR","amount":"BIGINT"}]}') }}
+    {{ events_of(['refund.issued'], {
+        'refund_id': 'VARCHAR',
+        'allocations': [{'invoice_id': 'VARCHAR', 'line_id': 'VARCHAR', 'amount': 'BIGINT'}],
+    }) }}
 ),
 
 numbered as (

@@ -1,6 +1,13 @@
 -- One row per issued refund, with its balance transaction (bt_*).
 with issued as (
-    {{ events_of(['refund.issued'], '{"refund_id":"VARCHAR","payment_id":"VARCHAR","amount":"BIGINT","currency":"VARCHAR","reason":"VARCHAR","credit_note_id":"VARCHAR","balance_txn":{"balance_txn_id":"VARCHAR","account":"VARCHAR","gross":"BIGINT","fee":"BIGINT","net":"BIGINT","currency":"VARCHAR","exchange_rate":"VARCHAR","payout_id":"VARCHAR"}}') }}
+    {{ events_of(['refund.issued'], {
+        'refund_id': 'VARCHAR', 'payment_id': 'VARCHAR', 'amount': 'BIGINT', 'currency': 'VARCHAR',
+        'reason': 'VARCHAR', 'credit_note_id': 'VARCHAR',
+        'balance_txn': {
+            'balance_txn_id': 'VARCHAR', 'account': 'VARCHAR', 'gross': 'BIGINT', 'fee': 'BIGINT', 'net': 'BIGINT',
+            'currency': 'VARCHAR', 'exchange_rate': 'VARCHAR', 'payout_id': 'VARCHAR',
+        },
+    }) }}
 )
 
 select

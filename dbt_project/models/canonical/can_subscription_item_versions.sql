@@ -1,6 +1,13 @@
 -- One row per subscription item and the event (creation or amendment) that started or ended it.
 with changes as (
-    {{ events_of(['subscription.created', 'amendment.booked'], '{"subscription_id":"VARCHAR","amendment_id":"VARCHAR","kind":"VARCHAR","currency":"VARCHAR","items":[{"action":"VARCHAR","item_id":"VARCHAR","product_id":"VARCHAR","product_family":"VARCHAR","quantity":"VARCHAR","unit_price":"VARCHAR","tax_rate":"VARCHAR","minimum_amount":"BIGINT","timing":"VARCHAR"}]}') }}
+    {{ events_of(['subscription.created', 'amendment.booked'], {
+        'subscription_id': 'VARCHAR', 'amendment_id': 'VARCHAR', 'kind': 'VARCHAR', 'currency': 'VARCHAR',
+        'items': [{
+            'action': 'VARCHAR', 'item_id': 'VARCHAR', 'product_id': 'VARCHAR', 'product_family': 'VARCHAR',
+            'quantity': 'VARCHAR', 'unit_price': 'VARCHAR', 'tax_rate': 'VARCHAR', 'minimum_amount': 'BIGINT',
+            'timing': 'VARCHAR',
+        }],
+    }) }}
 ),
 
 numbered as (

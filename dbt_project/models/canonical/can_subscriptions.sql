@@ -1,6 +1,9 @@
 -- One row per subscription as it was created.
 with created as (
-    {{ events_of(['subscription.created'], '{"subscription_id":"VARCHAR","customer_id":"VARCHAR","contract_id":"VARCHAR","currency":"VARCHAR","start":"DATE","end":"DATE","billing":{"interval":"VARCHAR","anchor":"DATE","timing":"VARCHAR"}}') }}
+    {{ events_of(['subscription.created'], {
+        'subscription_id': 'VARCHAR', 'customer_id': 'VARCHAR', 'contract_id': 'VARCHAR', 'currency': 'VARCHAR',
+        'start': 'DATE', 'end': 'DATE', 'billing': {'interval': 'VARCHAR', 'anchor': 'DATE', 'timing': 'VARCHAR'},
+    }) }}
 )
 
 select

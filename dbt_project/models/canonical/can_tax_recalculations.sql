@@ -1,6 +1,12 @@
 -- One row per document line whose tax was recalculated by the tax engine.
 with recalculated as (
-    {{ events_of(['tax.recalculated'], '{"document_type":"VARCHAR","document_id":"VARCHAR","reason":"VARCHAR","lines":[{"line_id":"VARCHAR","old_amount":"BIGINT","new_amount":"BIGINT","tax_code":"VARCHAR","jurisdiction":"VARCHAR"}]}') }}
+    {{ events_of(['tax.recalculated'], {
+        'document_type': 'VARCHAR', 'document_id': 'VARCHAR', 'reason': 'VARCHAR',
+        'lines': [{
+            'line_id': 'VARCHAR', 'old_amount': 'BIGINT', 'new_amount': 'BIGINT', 'tax_code': 'VARCHAR',
+            'jurisdiction': 'VARCHAR',
+        }],
+    }) }}
 ),
 
 numbered as (

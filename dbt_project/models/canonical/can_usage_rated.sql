@@ -1,6 +1,10 @@
 -- One row per rated usage record and rate version.
 with rated as (
-    {{ events_of(['usage.rated'], '{"usage_id":"VARCHAR","subscription_item_id":"VARCHAR","customer_id":"VARCHAR","window_start":"DATE","window_end":"DATE","quantity":"VARCHAR","unit_price":"VARCHAR","amount":"BIGINT","currency":"VARCHAR","aggregation":"VARCHAR","rate_version":"INTEGER"}') }}
+    {{ events_of(['usage.rated'], {
+        'usage_id': 'VARCHAR', 'subscription_item_id': 'VARCHAR', 'customer_id': 'VARCHAR', 'window_start': 'DATE',
+        'window_end': 'DATE', 'quantity': 'VARCHAR', 'unit_price': 'VARCHAR', 'amount': 'BIGINT',
+        'currency': 'VARCHAR', 'aggregation': 'VARCHAR', 'rate_version': 'INTEGER',
+    }) }}
 )
 
 select

@@ -12,20 +12,23 @@ judged as (
     select
         delivered.*,
         case
-            when source is null or id is null then 'source or id is missing'
-            when type is null then 'type is missing'
-            when type not in ('{{ event_types() | join("', '") }}') then 'unknown type ' || type
-            when time is null then 'time is missing'
-            when recorded_time is null then 'recordedtime is missing'
+            when delivered.source is null or delivered.id is null then 'source or id is missing'
+            when delivered.type is null then 'type is missing'
+            when delivered.type not in ('{{ event_types() | join("', '") }}')
+                then 'unknown type ' || delivered.type
+            when delivered.time is null then 'time is missing'
+            when delivered.recorded_time is null then 'recordedtime is missing'
             when delivered.entity_id is null then 'entityid is missing'
-            when effective_date is null then 'effectivedate is missing'
-            when data is null or not coalesce({{ json_kind('data', '$') }} = 'OBJECT', false) then 'data is not an object'
+            when delivered.effective_date is null then 'effectivedate is missing'
+            when delivered.data is null or not coalesce({{ json_kind('delivered.data', '$') }} = 'OBJECT', false)
+                then 'data is not an object'
             {%- for event_type, fields in event_required_fields().items() %}
-            when type = '{{ event_type }}' and ({{ event_fields_missing('data', fields) }})
+            when delivered.type = '{{ event_type }}' and ({{ event_fields_missing('delivered.data', fields) }})
                 then 'missing or not of its type: one of {{ fields | join(", ") }}'
             {%- endfor %}
-            when type = 'credit_note.issued'
-                and coalesce({{ json_text('data', '$.timing') }}, '') not in ('pre_payment', 'post_payment')
+            when
+                delivered.type = 'credit_note.issued'
+                and coalesce({{ json_text('delivered.data', '$.timing') }}, '') not in ('pre_payment', 'post_payment')
                 then 'timing of a credit note must be pre_payment or post_payment'
         end as fault,
         entities.entity_id is not null as is_entity_known

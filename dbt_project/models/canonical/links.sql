@@ -78,49 +78,82 @@ edges as (
     select entity_id, 'account' as from_type, customer_id as from_id, 'opportunity' as to_type, opportunity_id as to_id, 'bought' as relation
     from sales
     union all
-    select entity_id, 'opportunity', opportunity_id, 'quote', quote_id, 'quoted' from sales
+    select entity_id, 'opportunity' as from_type, opportunity_id, 'quote' as to_type, quote_id, 'quoted' as relation
+    from sales
     union all
-    select entity_id, 'opportunity', correlation_id, 'subscription', subscription_id, 'fulfilled_by' from named
+    select entity_id, 'opportunity' as from_type, correlation_id, 'subscription' as to_type, subscription_id, 'fulfilled_by' as relation
+    from named
     where type in ('subscription.created', 'amendment.booked')
     union all
-    select entity_id, 'subscription', subscription_id, 'item', {{ json_text('item', '$.item_id') }}, 'has_item' from subscription_items
+    select
+        entity_id, 'subscription' as from_type, subscription_id,
+        'item' as to_type, {{ json_text('item', '$.item_id') }} as to_id, 'has_item' as relation
+    from subscription_items
     union all
-    select entity_id, 'subscription', subscription_id, 'item', item_id, 'has_item' from named where type = 'usage.rated'
+    select entity_id, 'subscription' as from_type, subscription_id, 'item' as to_type, item_id, 'has_item' as relation
+    from named
+    where type = 'usage.rated'
     union all
     select
-        entity_id, 'subscription', {{ json_text('item', '$.subscription_id') }}, 'item',
-        {{ json_text('item', '$.subscription_item_id') }}, 'has_item'
+        entity_id, 'subscription' as from_type, {{ json_text('item', '$.subscription_id') }} as from_id, 'item' as to_type,
+        {{ json_text('item', '$.subscription_item_id') }} as to_id, 'has_item' as relation
     from invoice_lines
     union all
-    select entity_id, 'item', {{ json_text('item', '$.subscription_item_id') }}, 'invoice', invoice_id, 'billed_on' from invoice_lines
+    select
+        entity_id, 'item' as from_type, {{ json_text('item', '$.subscription_item_id') }} as from_id,
+        'invoice' as to_type, invoice_id, 'billed_on' as relation
+    from invoice_lines
     union all
-    select entity_id, 'opportunity', correlation_id, 'invoice', invoice_id, 'billed_on' from named where type = 'invoice.posted'
-    union all
-    select entity_id, 'invoice', invoice_id, 'consolidated_invoice', consolidated_invoice_id, 'part_of' from named
+    select entity_id, 'opportunity' as from_type, correlation_id, 'invoice' as to_type, invoice_id, 'billed_on' as relation
+    from named
     where type = 'invoice.posted'
     union all
-    select entity_id, 'invoice', {{ json_text('item', '$.invoice_id') }}, 'payment', payment_id, 'paid_by' from applied
+    select entity_id, 'invoice' as from_type, invoice_id, 'consolidated_invoice' as to_type, consolidated_invoice_id, 'part_of' as relation
+    from named
+    where type = 'invoice.posted'
     union all
-    select entity_id, 'invoice', invoice_id, 'payment', payment_id, 'attempted_by' from named where type = 'payment.failed'
+    select
+        entity_id, 'invoice' as from_type, {{ json_text('item', '$.invoice_id') }} as from_id,
+        'payment' as to_type, payment_id, 'paid_by' as relation
+    from applied
     union all
-    select entity_id, 'payment', payment_id, 'balance_txn', balance_txn_id, 'settled_as' from named where type = 'payment.settled'
+    select entity_id, 'invoice' as from_type, invoice_id, 'payment' as to_type, payment_id, 'attempted_by' as relation
+    from named
+    where type = 'payment.failed'
     union all
-    select entity_id, 'invoice', invoice_id, 'credit_note', credit_note_id, 'credited_by' from named
+    select entity_id, 'payment' as from_type, payment_id, 'balance_txn' as to_type, balance_txn_id, 'settled_as' as relation
+    from named
+    where type = 'payment.settled'
+    union all
+    select entity_id, 'invoice' as from_type, invoice_id, 'credit_note' as to_type, credit_note_id, 'credited_by' as relation
+    from named
     where type = 'credit_note.issued'
     union all
-    select entity_id, 'credit_note', credit_note_id, 'refund', refund_id, 'refunded_by' from named where type = 'refund.issued'
+    select entity_id, 'credit_note' as from_type, credit_note_id, 'refund' as to_type, refund_id, 'refunded_by' as relation
+    from named
+    where type = 'refund.issued'
     union all
-    select entity_id, 'payment', payment_id, 'refund', refund_id, 'refunded_by' from named where type = 'refund.issued'
+    select entity_id, 'payment' as from_type, payment_id, 'refund' as to_type, refund_id, 'refunded_by' as relation
+    from named
+    where type = 'refund.issued'
     union all
-    select entity_id, 'refund', refund_id, 'balance_txn', balance_txn_id, 'settled_as' from named where type = 'refund.issued'
+    select entity_id, 'refund' as from_type, refund_id, 'balance_txn' as to_type, balance_txn_id, 'settled_as' as relation
+    from named
+    where type = 'refund.issued'
     union all
-    select entity_id, 'payment', payment_id, 'dispute', dispute_id, 'disputed_by' from named where type like 'dispute.%'
+    select entity_id, 'payment' as from_type, payment_id, 'dispute' as to_type, dispute_id, 'disputed_by' as relation
+    from named
+    where type like 'dispute.%'
     union all
-    select entity_id, 'dispute', dispute_id, 'balance_txn', {{ json_text('item', '$.balance_txn_id') }}, 'settled_as' from dispute_txns
+    select
+        entity_id, 'dispute' as from_type, dispute_id,
+        'balance_txn' as to_type, {{ json_text('item', '$.balance_txn_id') }} as to_id, 'settled_as' as relation
+    from dispute_txns
     union all
-    select entity_id, 'balance_txn', {{ json_text('item', '$') }}, 'payout', payout_id, 'paid_out_by' from paid_out
+    select entity_id, 'balance_txn' as from_type, {{ json_text('item', '$') }} as from_id, 'payout' as to_type, payout_id, 'paid_out_by' as relation
+    from paid_out
     union all
-    select payouts.entity_id, 'payout', payouts.payout_id, 'bank_line', bank_lines.bank_line_id, 'received_as'
+    select payouts.entity_id, 'payout' as from_type, payouts.payout_id, 'bank_line' as to_type, bank_lines.bank_line_id, 'received_as' as relation
     from named as bank_lines
     inner join named as payouts
         on bank_lines.entity_id = payouts.entity_id
@@ -128,7 +161,8 @@ edges as (
         and bank_lines.reference in (payouts.payout_id, payouts.reference)
     where bank_lines.type = 'bank.line_posted'
     union all
-    select entity_id, document_type, document_id, 'tax_document', document_id, 'taxed_by' from {{ ref('can_tax_documents') }}
+    select entity_id, document_type as from_type, document_id as from_id, 'tax_document' as to_type, document_id as to_id, 'taxed_by' as relation
+    from {{ ref('can_tax_documents') }}
 )
 
 select

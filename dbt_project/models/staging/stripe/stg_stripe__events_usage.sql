@@ -35,8 +35,8 @@ payloads as (
     left join phases
         on ratings._source = phases._source
         and ratings.subscription_id = phases.subscription_id
-        and phases.phase_start < ratings.window_end
-        and (phases.next_phase_start is null or phases.next_phase_start >= ratings.window_end)
+        and ratings.window_end > phases.phase_start
+        and (phases.next_phase_start is null or ratings.window_end <= phases.next_phase_start)
 ),
 
 enveloped as (

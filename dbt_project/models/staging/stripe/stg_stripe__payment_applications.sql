@@ -26,9 +26,8 @@ matches as (
         invoice_payments.amount_paid
     from charges
     inner join invoice_payments
-        on
-            charges._source = invoice_payments._source
-            and charges.charge_id = invoice_payments.charge_id
+        on charges._source = invoice_payments._source
+        and charges.charge_id = invoice_payments.charge_id
     union all
     select
         charges._source,
@@ -40,9 +39,8 @@ matches as (
         invoice_payments.amount_paid
     from charges
     inner join invoice_payments
-        on
-            charges._source = invoice_payments._source
-            and charges.payment_intent_id = invoice_payments.payment_intent_id
+        on charges._source = invoice_payments._source
+        and charges.payment_intent_id = invoice_payments.payment_intent_id
     where invoice_payments.charge_id is null and (charges.status = 'failed' or charges.settlement_rank = 1)
 )
 

@@ -29,7 +29,7 @@ signed as (
         on phases._source = items._source
         and phases.subscription_id = items.subscription_id
         and (
-            items.phase_no = phases.phase_no
+            phases.phase_no = items.phase_no
             or (items.phase_no = phases.phase_no - 1 and phases.amendment_kind not in ('new', 'renewal'))
         )
     where phases.phase_start < phases.contract_end
@@ -53,12 +53,12 @@ indexed as (
 periods as (
     select
         *,
-        case when interval_months is not null
-            then {{ add_months('anchor_date', 'n * interval_months') }}
+        case
+            when interval_months is not null then {{ add_months('anchor_date', 'n * interval_months') }}
             else {{ add_days('anchor_date', 'n * interval_days') }}
         end as period_start,
-        case when interval_months is not null
-            then {{ add_months('anchor_date', '(n + 1) * interval_months') }}
+        case
+            when interval_months is not null then {{ add_months('anchor_date', '(n + 1) * interval_months') }}
             else {{ add_days('anchor_date', '(n + 1) * interval_days') }}
         end as period_end
     from indexed
@@ -83,8 +83,8 @@ rounded as (
         phase_no,
         product_code,
         sign,
-        case when bool_and({{ day_fraction_base() }} % period_days = 0) then
-            {{ divide_half_up(
+        case
+            when bool_and({{ day_fraction_base() }} % period_days = 0) then {{ divide_half_up(
                 "sum(cast(unit_amount * 10000 as " ~ wide_integer() ~ ") * cast(quantity * 1000 as " ~ wide_integer() ~ ")"
                 ~ " * overlap_days * " ~ divide_exact(day_fraction_base(), "period_days") ~ ")",
                 "(cast(" ~ day_fraction_base() ~ " as " ~ wide_integer() ~ ") * 10000000)",

@@ -60,7 +60,6 @@ select
 from windows
 inner join prices on windows._source = prices._source and windows.price_id = prices.price_id
 left join tiered
-    on
-        windows._source = tiered._source
-        and windows.item_id = tiered.item_id
-        and windows.window_start = tiered.window_start
+    on windows._source = tiered._source
+    and windows.item_id = tiered.item_id
+    and windows.window_start = tiered.window_start

@@ -93,8 +93,8 @@ inner join meter_usage
     on windows._source = meter_usage._source
     and windows.billing_customer_id = meter_usage.billing_customer_id
     and prices.meter_id = meter_usage.meter_id
-    and meter_usage.usage_date >= windows.window_start
-    and meter_usage.usage_date < windows.window_end
+    and windows.window_start <= meter_usage.usage_date
+    and windows.window_end > meter_usage.usage_date
 -- A window that the cut-off itself cuts has not ended, unless the cut-off is its last day.
 where windows.window_end <= {{ add_days(as_of_date(), 1) }}
 group by
