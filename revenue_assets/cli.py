@@ -195,7 +195,7 @@ def conformance(directory: Path, report: Path | None) -> None:
     """Run every worked example of DIRECTORY through the subledger in one build and compare to the cent."""
     import tempfile
 
-    from revenue_assets.conformance import run
+    from revenue_assets.conformance.run import run
 
     with tempfile.TemporaryDirectory(prefix="revenue-conformance-") as work, sentences():
         sys.exit(run(directory, report, Path(work)))

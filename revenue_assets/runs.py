@@ -30,7 +30,7 @@ class _EventHandler(logging.Handler):
                 listener(event)
 
 
-@dg.logger(description="Silent on the console; feeds the command line's progress lines.")
+@dg.logger(None, description="Silent on the console; feeds the command line's progress lines.")
 def progress(_context: dg.InitLoggerContext) -> logging.Logger:
     logger = logging.Logger("revenue_progress")
     logger.addHandler(_EventHandler())

@@ -4,6 +4,7 @@ Does not belong here: anything about a vendor's API (`sources/`) or about files 
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
@@ -78,7 +79,7 @@ def register(platform: Platform, result: LandingResult) -> None:
     )
 
 
-def landing_metadata(results: list[LandingResult]) -> dict[str, object]:
+def landing_metadata(results: list[LandingResult]) -> dict[str, Any]:
     totals = {r.source: {b.batch_id: b.control_totals for b in r.batches if not b.quarantined} for r in results}
     return {
         "dagster/row_count": sum(r.rows_landed for r in results),

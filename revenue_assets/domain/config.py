@@ -236,8 +236,15 @@ def _sentence(error: Any) -> str:
     root = str(error["loc"][0]) if error["loc"] else ""
     file = f"{root}.yaml" if root in FILES else "config"
     if error["type"] == "extra_forbidden":
-        model = {"entities": Entity, "accounts": Account, "policy": PolicyRow, "sources": SourceInstance, "erp": Erp,
-                 "reconciliations": Reconciliation}.get(root, Company)  # fmt: skip
+        models: dict[str, type[BaseModel]] = {
+            "entities": Entity,
+            "accounts": Account,
+            "policy": PolicyRow,
+            "sources": SourceInstance,
+            "erp": Erp,
+            "reconciliations": Reconciliation,
+        }
+        model = models.get(root, Company)
         close = difflib.get_close_matches(str(error["loc"][-1]), list(model.model_fields), 1)
         return f"{file}: unknown key {place}" + (f"; did you mean {close[0]!r}?" if close else "; remove it.")
     message = error["msg"].removeprefix("Value error, ")

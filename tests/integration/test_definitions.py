@@ -46,9 +46,13 @@ def test_lineage_runs_unbroken_from_the_crm_to_the_closed_period(graph: dg.Defin
 
     behind_the_close = upstream(dg.AssetKey(["close", "period_close"]))
     for landed in (
-        ["landing", "salesforce", "opportunity"], ["landing", "stripe", "invoice"], ["landing", "avalara", "transaction"],
-        ["landing", "treasury", "bank_line"], ["landing", "tryton", "move"], ["posting", "journal_of_record"],
-    ):  # fmt: skip
+        ["landing", "salesforce", "opportunity"],
+        ["landing", "stripe", "invoice"],
+        ["landing", "avalara", "transaction"],
+        ["landing", "treasury", "bank_line"],
+        ["landing", "tryton", "move"],
+        ["posting", "journal_of_record"],
+    ):
         assert dg.AssetKey(landed) in behind_the_close, landed
     assert dg.AssetKey(["landing", "stripe", "invoice"]) in upstream(dg.AssetKey(["subledger", "journal_lines"]))
     assert dg.AssetKey(["landing", "tryton", "move"]) not in upstream(dg.AssetKey(["posting", "erp_documents"]))
@@ -63,11 +67,7 @@ def test_every_dependency_is_an_asset_of_ours(graph: dg.Definitions) -> None:
 def test_contracts_and_identities_block(graph: dg.Definitions) -> None:
     checks = [s for s in graph.resolve_asset_graph().asset_check_keys]
     assert len(checks) > 60
-    blocking = {
-        key.to_user_string()
-        for key in checks
-        if graph.resolve_asset_graph().get(key).blocking
-    }
+    blocking = {key.to_user_string() for key in checks if graph.resolve_asset_graph().get(key).blocking}
     assert any("landing/stripe/invoice" in key for key in blocking)
     assert any("journal_lines" in key for key in blocking)
 
