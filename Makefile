@@ -19,7 +19,7 @@ install: .venv/.installed  ## make .venv with the locked dependencies
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing the locked dependencies into .venv (a minute or two the first time) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv==0.13.9"
-	@$(BIN)/uv sync --quiet --frozen --inexact
+	@$(BIN)/uv sync --quiet --frozen --inexact --compile-bytecode
 	@touch $@
 
 demo: install  ## run the demo company end to end: land, model, book, post to a real ERP, reconcile, close, publish

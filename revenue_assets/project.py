@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from dagster_dbt import DbtCliResource, DbtProject
 from revenue_assets.settings import REPOSITORY, Settings
 
 PROJECT_DIR = REPOSITORY / "dbt_project"
+RUNS_KEPT = 10
 # `dbt` beside the running interpreter: a webserver started by absolute path has no virtual environment on PATH.
 DBT_EXECUTABLE = Path(sys.executable).with_name("dbt")
 
@@ -36,7 +38,7 @@ def ensure_manifest(settings: Settings) -> Path:
     folders = ["--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROJECT_DIR), "--target", settings.env]
     done = subprocess.run(  # noqa: S603 - our own interpreter's dbt, fixed arguments
         [str(DBT_EXECUTABLE), "parse", "--quiet", *folders],
-        env={**os.environ, **settings.export(), "DBT_TARGET_PATH": str(settings.dbt_target)},
+        env={**os.environ, **settings.export()},
         capture_output=True,
         text=True,
         check=False,
@@ -46,6 +48,13 @@ def ensure_manifest(settings: Settings) -> Path:
     os.utime(manifest)
     stamp.write_text(parsed_for)
     return manifest
+
+
+def forget_old_runs(settings: Settings) -> None:
+    """Removes the artifacts of all but the newest runs; each holds a copy of the manifest (some 5 MB)."""
+    folders = sorted((p for p in settings.dbt_target.iterdir() if p.is_dir()), key=lambda p: p.stat().st_mtime)
+    for folder in folders[:-RUNS_KEPT]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_current(manifest: Path, stamp: Path, parsed_for: str) -> bool:

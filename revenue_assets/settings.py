@@ -103,6 +103,8 @@ class Settings:
             "REVENUE_JOURNAL": str(self.journal),
             "REVENUE_WAREHOUSE": str(self.warehouse),
             "DAGSTER_HOME": str(self.dagster_home),
+            "DBT_TARGET_PATH": str(self.dbt_target),
+            "DBT_LOG_PATH": str(self.dbt_target.parent / "logs"),
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         }
 

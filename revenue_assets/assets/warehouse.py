@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DbtCliResource, DbtProject, dbt_assets
 
+from revenue_assets.project import forget_old_runs
 from revenue_assets.resources import WAREHOUSE_POOL, Platform
 from revenue_assets.state import write_config_state
 from revenue_assets.translator import RevenueDbtTranslator
@@ -33,6 +34,7 @@ def warehouse_assets(manifest: Path, project: DbtProject) -> list[dg.AssetsDefin
         pool=WAREHOUSE_POOL,
     )
     def _before_posting(context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: Platform) -> Iterator[Any]:
+        forget_old_runs(platform.settings)
         write_config_state(platform.company, platform.settings.state)
         yield from dbt.cli(BUILD, context=context).stream()
 
