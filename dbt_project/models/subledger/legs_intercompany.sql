@@ -10,6 +10,21 @@ with shares as (
     where intercompany_share is not null and intercompany_share <> 'none'
 ),
 
+revenue_legs as (
+    select
+        entry_id, event_key, entity_id, posting_date, service_period, is_prior_period, document_type, document_id, line_id,
+        currency, functional_currency, product_family, correlation_id, amount_tc, amount_fc
+    from {{ ref('priced_legs') }}
+    where account_role in ('revenue', 'discounts', 'credit_notes', 'refunds', 'disputes', 'voids')
+    union all
+    select
+        entry_key as entry_id, event_key, entity_id, posting_date, service_period, is_prior_period, document_type, document_id,
+        document_line_id as line_id, currency, functional_currency, product_family, correlation_id,
+        -amount as amount_tc, -amount as amount_fc
+    from {{ ref('recognition_entries') }}
+    where currency = functional_currency and entity_id in (select entity_id from shares)
+),
+
 earned as (
     select
         legs.entry_id, legs.event_key, legs.entity_id, legs.posting_date, legs.service_period, legs.is_prior_period,
@@ -17,10 +32,9 @@ earned as (
         legs.correlation_id, shares.performing_entity, shares.share_e12,
         -cast(sum(legs.amount_tc) as bigint) as amount_tc,
         -cast(sum(legs.amount_fc) as bigint) as amount_fc
-    from {{ ref('priced_legs') }} as legs
+    from revenue_legs as legs
     inner join shares
         on legs.entity_id = shares.entity_id and legs.product_family = shares.product_family and legs.currency = shares.currency
-    where legs.account_role in ('revenue', 'discounts', 'credit_notes', 'refunds', 'disputes', 'voids')
     group by all
 ),
 
