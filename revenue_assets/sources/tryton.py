@@ -69,7 +69,7 @@ CONTRACTS: dict[str, ObjectContract] = {
 
 
 class TrytonSource:
-    """One ERP database. `credentials`: `user`, `password`. `options`: `database`; `companies`, entity id -> the
+    """One ERP database. `credentials`: user and password. `options`: `database`; `companies`, entity id -> the
     ERP's name of its company (others are not read). `transport` replaces the network in tests."""
 
     vendor = "tryton"

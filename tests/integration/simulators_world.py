@@ -21,7 +21,7 @@ INVOICES = 250
 
 KEYS = Secrets(
     crm_client_id="3MVG9demo",
-    crm_client_secret="CRMSECRET",
+    crm_client_secret="CRMSECRET",  # pragma: allowlist secret
     avatax_account="2000000001",
     avatax_license="TAXLICENSE",
     stripe_keys={"billing_us": KEY_US, "billing_uk": KEY_UK},

@@ -263,7 +263,7 @@ def test_the_same_idempotency_key_replays_the_answer(running: Running) -> None:
 
 def test_wrong_and_missing_keys_are_told_apart(running: Running) -> None:
     with pytest.raises(stripe.AuthenticationError, match=r"Invalid API Key provided: sk_test_\*+cdef"):
-        connect(running, "sk_test_wrong_0123456789abcdef").v1.invoices.list()
+        connect(running, "sk_test_wrong_abcdef").v1.invoices.list()
     answer = httpx.get(running.urls["stripe"] + "/v1/invoices")
     assert (answer.status_code, answer.json()["error"]["type"]) == (401, "invalid_request_error")
     assert "did not provide an API key" in answer.json()["error"]["message"]
