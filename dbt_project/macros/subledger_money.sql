@@ -14,8 +14,8 @@ cast(
 {% macro share(total, part, whole) -%}
 case
     when ({{ whole }}) = 0 then cast(0 as bigint)
-    when ({{ whole }}) > 0 then {{ half_up('cast(' ~ total ~ ' as hugeint) * (' ~ part ~ ')', whole) }}
-    else {{ half_up('-cast(' ~ total ~ ' as hugeint) * (' ~ part ~ ')', '-(' ~ whole ~ ')') }}
+    when ({{ whole }}) > 0 then {{ half_up('cast(' ~ total ~ ' as hugeint) * (' ~ part ~ ')', 'nullif(' ~ whole ~ ', 0)') }}
+    else {{ half_up('-cast(' ~ total ~ ' as hugeint) * (' ~ part ~ ')', 'nullif(-(' ~ whole ~ '), 0)') }}
 end
 {%- endmacro %}
 

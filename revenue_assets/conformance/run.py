@@ -18,11 +18,6 @@ from revenue_assets.conformance.load import write_empty_sources, write_landing, 
 from revenue_assets.state import currency_exponents
 
 SHOWN_PER_CASE = 3
-# Column heads of the table; a cell is ok, empty (section not used) or the number of wrong figures.
-SHORT = {
-    "activity": "act", "balances": "bal", "schedule": "sched", "rollforward": "roll", "reconciliation": "recon",
-    "exceptions": "exc", "allocation": "alloc", "expected_charges": "chg", "postings": "post",
-}  # fmt: skip
 
 
 def run(
@@ -81,20 +76,18 @@ def as_report(cases: list[Case], results: dict[str, list[Mismatch]]) -> dict:
 
 
 def print_table(cases: list[Case], results: dict[str, list[Mismatch]], console: Console) -> None:
-    """One line per case with a mark per section it uses, then the first mismatching rows of every failing case."""
-    used = [section for section in SECTIONS if any(section in case.expect for case in cases)]
-    table = Table(show_edge=False, pad_edge=False)
-    table.add_column("case", no_wrap=True)
-    for section in used:
-        table.add_column(SHORT[section], no_wrap=True, justify="center")
-    table.add_column("", no_wrap=True)
+    """One row per case with its sections and how many figures of each are wrong, then the first mismatches."""
+    table = Table("result", "case", "sections", show_edge=False, pad_edge=False)
     for case in cases:
         wrong = Counter(m.section for m in results[case.id])
-        marks = [
-            "" if section not in case.expect else f"[red]{wrong[section]}" if wrong[section] else "[green]ok"
-            for section in used
+        words = [
+            f"[red]{section.replace('_', ' ')}: {wrong[section]} wrong[/red]"
+            if wrong[section]
+            else section.replace("_", " ")
+            for section in SECTIONS
+            if section in case.expect
         ]
-        table.add_row(case.id, *marks, "[red]FAILED" if results[case.id] else "[green]pass")
+        table.add_row("[red]FAILED" if results[case.id] else "[green]passed", case.id, ", ".join(words))
     console.print(table)
     for case in cases:
         for mismatch in results[case.id][:SHOWN_PER_CASE]:
