@@ -3,6 +3,225 @@
 --
 -- The state of all such lines advances in parallel, one event of each document per round; a round's allocations over
 -- the lines of a document are windows over that document. Everything before the first event is closed form.
+{# The stages of one round, innermost first; each is a select over the one before. #}
+
+{# The state of every line whose document has a next event, with that event. #}
+{% set joined %}
+select
+    states.* exclude (step, eff_net, eff_tax, eff_recognised, eff_unrecognised, eff_excess, eff_catch_up,
+        eff_segment_recognised, eff_segment_amount, eff_segment_start, eff_segment_ends, eff_over_credit,
+        eff_receivable, eff_unapplied, eff_difference, eff_bad_debt, eff_recovered,
+        eff_recovered_contra, eff_customer_balance, eff_voids_extra),
+    events.step, events.kind, events.purpose, events.reference_id, events.d, events.amount, events.payment_tolerance,
+    event_lines.net as event_net, event_lines.tax as event_tax, event_lines.gross as event_gross,
+    coalesce(event_lines.is_tax_derived, true) as is_tax_derived,
+    lines.* exclude (doc_no, line_no, receivable, line_id),
+    case when lines.is_daily then 0 else states.unrecognised end as segment_total,
+    list_transform(range(len(lines.weights)), lambda i:
+        case when lines.done_at[i + 1] <= states.segment_start then cast(0 as bigint)
+            else lines.weights[i + 1] end) as weights_left,
+    cast(list_sum(list_transform(range(len(lines.weights)), lambda i:
+        greatest(least(lines.ends[i + 1], events.d) - greatest(lines.starts[i + 1], states.segment_start), 0))) as hugeint) as days_before,
+    cast(list_sum(list_transform(range(len(lines.weights)), lambda i:
+        greatest(lines.ends[i + 1] - greatest(lines.starts[i + 1], states.segment_start), 0))) as hugeint) as days_all
+from states
+inner join events on states.doc_no = events.doc_no and states.step + 1 = events.step
+inner join lines on states.doc_no = lines.doc_no and states.line_no = lines.line_no
+left join event_lines
+    on events.doc_no = event_lines.doc_no and events.step = event_lines.step
+    and lines.line_id = event_lines.line_id
+{% endset %}
+
+{# Recognised before the day of the event. #}
+{% set advanced %}
+select
+    timed.*,
+    -- recognised in the current segment before the day of the event
+    cast(case
+        when unrecognised = 0 then 0
+        when is_daily then {{ share('unrecognised', 'days_before', 'days_all') }}
+        else coalesce(list_sum(list_transform(range(len(parts)), lambda i:
+            case when done_at[i + 1] <= d then parts[i + 1] else 0 end)), 0)
+    end as bigint) as advanced
+from ({{ split_over_weights('(' ~ joined ~ ')', total='segment_total', weights='weights_left') }}) as timed
+{% endset %}
+
+{# Sums over the document, and what a payment meets: the open receivable first, then what was written off. #}
+{% set measured %}
+select
+    *,
+    recognised + advanced as recognised_now,
+    unrecognised - advanced as unrecognised_now,
+    cast(sum(net_left + tax_left) over (partition by doc_no) as bigint) as document_gross,
+    bool_or(event_gross is not null) over (partition by doc_no) as names_lines,
+    case when kind = 'reduce' then least(amount, recovered_paid) else 0 end as from_recovered,
+    -- a payment pays the open receivable first, then what was written off
+    case when kind = 'apply' then least(amount, greatest(open_amount, 0)) else 0 end as applied,
+    case when kind = 'apply' then
+        least(amount - least(amount, greatest(open_amount, 0)), written_off) else 0 end as applied_to_written_off,
+    case when kind = 'apply' then least(
+        least(amount - least(amount, greatest(open_amount, 0)), written_off), bad_debt_left) else 0 end as bad_debt_reversed,
+    case when kind = 'apply' then
+        amount - least(amount, greatest(open_amount, 0))
+        - least(amount - least(amount, greatest(open_amount, 0)), written_off) else 0 end as unapplied,
+    case when kind = 'apply' and open_amount > amount and open_amount - amount <= payment_tolerance
+        then open_amount - amount else 0 end as difference_raw,
+    list_filter(memory, lambda m: m.key = case kind when 'credit_void' then 'credit ' else 'reduce ' end || reference_id)[1] as remembered
+from ({{ advanced }}) as advanced
+{% endset %}
+
+{# How much gross the event spreads over the lines of the document. #}
+{% set recovered %}
+select
+    *,
+    cast(case kind
+        when 'write_off' then least(open_amount, document_gross)
+        when 'reduce' then least(amount - from_recovered, greatest(document_gross, 0))
+        else 0 end as bigint) as spread,
+    {{ share('from_recovered', 'recovered', 'recovered_paid') }} as recovered_back
+from ({{ measured }}) as measured
+{% endset %}
+
+{% set floored %}
+select
+    *,
+    case when document_gross = 0 then 0
+        else {{ floor_share('spread', '(net_left + tax_left)', 'document_gross') }} end as spread_floor
+from ({{ recovered }}) as recovered
+{% endset %}
+
+{# Largest remainder over the lines of the document. #}
+{% set ranked %}
+select
+    *,
+    sum(spread_floor) over (partition by doc_no) as spread_floor_sum,
+    row_number() over (
+        partition by doc_no
+        order by cast(spread as hugeint) * (net_left + tax_left) - cast(spread_floor as hugeint) * document_gross desc, line_no
+    ) as spread_rank
+from ({{ floored }}) as floored
+{% endset %}
+
+{# Gross taken from each line, and what exceeds the line or the document. #}
+{% set grossed %}
+select
+    *,
+    -- gross that the event takes from this line, and what exceeds the line or the document
+    cast(case
+        when kind = 'reduce' and names_lines then least(coalesce(event_gross, 0), net_left + tax_left)
+        when kind in ('reduce', 'write_off') then spread_floor + case when spread_rank <= spread - spread_floor_sum then 1 else 0 end
+        else 0 end as bigint) as line_gross,
+    cast(case
+        when kind = 'reduce' and names_lines then coalesce(event_gross, 0) - least(coalesce(event_gross, 0), net_left + tax_left)
+        when kind = 'reduce' and is_first then amount - from_recovered - spread
+        else 0 end as bigint) as line_excess
+from ({{ ranked }}) as ranked
+{% endset %}
+
+{# Its tax part: as stated, else in proportion, cumulative over several notes. #}
+{% set taxed %}
+select
+    *,
+    cast(case kind
+        when 'credit' then case
+            when event_net is null then 0
+            when not is_tax_derived then coalesce(event_tax, 0)
+            when event_net = net_left then tax_left
+            else {{ share('tax_amount', 'net_amount - net_left + event_net', 'net_amount') }} - (tax_amount - tax_left) end
+        when 'void' then tax_left
+        when 'reduce' then {{ share('line_gross', 'tax_left', 'net_left + tax_left') }}
+        when 'write_off' then {{ share('line_gross', 'tax_left', 'net_left + tax_left') }}
+        else 0 end as bigint) as line_tax
+from ({{ grossed }}) as grossed
+{% endset %}
+
+{% set netted %}
+select
+    *,
+    cast(case kind
+        when 'credit' then coalesce(event_net, 0)
+        when 'void' then net_left
+        when 'reduce' then line_gross - line_tax
+        when 'write_off' then line_gross - line_tax
+        else 0 end as bigint) as line_net,
+    -- a credit on a line that is not there, or above what is left of it
+    kind = 'credit' and bool_or(
+        case when net_left >= 0 then coalesce(event_net, 0) > net_left else coalesce(event_net, 0) < net_left end
+    ) over (partition by doc_no) as is_over
+from ({{ taxed }}) as taxed
+{% endset %}
+
+{# Its recognised part, by policy. #}
+{% set split %}
+select
+    *,
+    -- recognised share of what goes; the untouched policies leave the schedule alone
+    cast(case
+        when kind = 'void' then recognised_now
+        when kind = 'credit' and credit_split = 'deferred_first' then line_net - least(line_net, unrecognised_now)
+        when kind = 'credit' and credit_split = 'recognised_first' then least(line_net, recognised_now)
+        when kind = 'reduce' and purpose = 'refund' and refund_policy = 'gross_contra' then line_net
+        when kind = 'write_off' and uncollectible_policy = 'full_bad_debt' then line_net
+        else {{ share('line_net', 'recognised_now', 'net_left') }}
+    end as bigint) as line_recognised,
+    -- share of the remembered unrecognised part that would have been recognised since
+    cast(list_sum(list_transform(range(len(weights)), lambda i:
+        case when is_daily then greatest(least(ends[i + 1], d) - greatest(starts[i + 1], remembered.d), 0)
+            when done_at[i + 1] > remembered.d and done_at[i + 1] <= d then weights[i + 1] else 0 end)) as hugeint) as weight_since,
+    cast(list_sum(list_transform(range(len(weights)), lambda i:
+        case when is_daily then greatest(ends[i + 1] - greatest(starts[i + 1], remembered.d), 0)
+            when done_at[i + 1] > remembered.d then weights[i + 1] else 0 end)) as hugeint) as weight_from
+from ({{ netted }}) as netted
+{% endset %}
+
+{# Effects of the event on the line; nothing of an over-credit. #}
+{% set effects %}
+select
+    *,
+    cast(case when kind in ('credit', 'reduce', 'void', 'write_off') then
+        case when is_over then 0 else line_net end
+        when kind in ('credit_void', 'restore') then -coalesce(remembered.net, 0) else 0 end as bigint) as eff_net,
+    cast(case when kind in ('credit', 'reduce', 'void', 'write_off') then case when is_over then 0 else line_tax end
+        when kind in ('credit_void', 'restore') then -coalesce(remembered.tax, 0)
+        when kind = 'tax_change' then -coalesce(event_tax, 0) else 0 end as bigint) as eff_tax,
+    cast(case when kind in ('credit', 'reduce', 'void', 'write_off') then case when is_over then 0 else line_recognised end
+        when kind in ('credit_void', 'restore') then -coalesce(remembered.recognised, 0) else 0 end as bigint) as eff_recognised,
+    cast(case when kind in ('credit', 'reduce', 'void', 'write_off') then case when is_over then 0 else line_net - line_recognised end
+        when kind in ('credit_void', 'restore') then -coalesce(remembered.unrecognised, 0) else 0 end as bigint) as eff_unrecognised,
+    cast(case when kind = 'reduce' then line_excess
+        when kind in ('credit_void', 'restore') then -coalesce(remembered.excess, 0) else 0 end as bigint) as eff_excess,
+    cast(case when kind in ('credit_void', 'restore') and coalesce(remembered.unrecognised, 0) <> 0 then
+        {{ share('remembered.unrecognised', 'weight_since', 'weight_from') }} else 0 end as bigint) as eff_catch_up,
+    coalesce(remembered.recovered, 0) as restored_recovered_line,
+    cast(case when kind = 'restore' then -coalesce(max(remembered.recovered) over (partition by doc_no), 0) else 0 end as bigint) as restored_recovered,
+    cast(case when kind = 'restore' then -coalesce(max(remembered.recovered_contra) over (partition by doc_no), 0) else 0 end as bigint) as restored_contra
+from ({{ split }}) as split
+{% endset %}
+
+{# Effects on the document. #}
+{% set settled %}
+select
+    *,
+    -- a segment of the schedule ends where the unrecognised part of the line changes
+    eff_unrecognised <> 0 or eff_catch_up <> 0 as ends_segment,
+    cast(case kind
+        when 'apply' then applied + difference_raw
+        when 'credit' then case when purpose = 'pre_payment' and not is_over
+            then sum(eff_net + eff_tax) over (partition by doc_no) else 0 end
+        when 'credit_void' then case when purpose = 'pre_payment' then sum(eff_net + eff_tax) over (partition by doc_no) else 0 end
+        when 'void' then open_amount
+        when 'write_off' then open_amount
+        when 'tax_change' then sum(eff_tax) over (partition by doc_no)
+        else 0
+    end as bigint) as document_receivable,
+    difference_raw as difference,
+    cast(case when kind = 'write_off' then
+        open_amount - case when bad_debt_tax_relief then sum(eff_tax) over (partition by doc_no) else 0 end
+        - case when uncollectible_policy = 'split' then sum(eff_unrecognised) over (partition by doc_no) else 0 end
+    else 0 end as bigint) as document_bad_debt
+from ({{ effects }}) as effects
+{% endset %}
+
 with recursive lines as (
     select
         documents.doc_no,
@@ -134,192 +353,7 @@ states as (
         case when is_first then case kind when 'restore' then restored_contra else from_recovered - recovered_back end else 0 end as eff_recovered_contra,
         case when is_first and kind = 'void' then greatest(document_gross - open_amount - bad_debt_left, 0) else 0 end as eff_customer_balance,
         case when is_first and kind = 'void' then greatest(bad_debt_left - greatest(document_gross - open_amount, 0), 0) else 0 end as eff_voids_extra
-    from (
-        select
-            *,
-            -- a segment of the schedule ends where the unrecognised part of the line changes
-            eff_unrecognised <> 0 or eff_catch_up <> 0 as ends_segment,
-            cast(case kind
-                when 'apply' then applied + difference_raw
-                when 'credit' then case when purpose = 'pre_payment' and not is_over
-                    then sum(eff_net + eff_tax) over (partition by doc_no) else 0 end
-                when 'credit_void' then case when purpose = 'pre_payment' then sum(eff_net + eff_tax) over (partition by doc_no) else 0 end
-                when 'void' then open_amount
-                when 'write_off' then open_amount
-                when 'tax_change' then sum(eff_tax) over (partition by doc_no)
-                else 0
-            end as bigint) as document_receivable,
-            difference_raw as difference,
-            cast(case when kind = 'write_off' then
-                open_amount - case when bad_debt_tax_relief then sum(eff_tax) over (partition by doc_no) else 0 end
-                - case when uncollectible_policy = 'split' then sum(eff_unrecognised) over (partition by doc_no) else 0 end
-            else 0 end as bigint) as document_bad_debt
-        from (
-            select
-                *,
-                cast(case when kind in ('credit', 'reduce', 'void', 'write_off') then
-                    case when is_over then 0 else line_net end
-                    when kind in ('credit_void', 'restore') then -coalesce(remembered.net, 0) else 0 end as bigint) as eff_net,
-                cast(case when kind in ('credit', 'reduce', 'void', 'write_off') then case when is_over then 0 else line_tax end
-                    when kind in ('credit_void', 'restore') then -coalesce(remembered.tax, 0)
-                    when kind = 'tax_change' then -coalesce(event_tax, 0) else 0 end as bigint) as eff_tax,
-                cast(case when kind in ('credit', 'reduce', 'void', 'write_off') then case when is_over then 0 else line_recognised end
-                    when kind in ('credit_void', 'restore') then -coalesce(remembered.recognised, 0) else 0 end as bigint) as eff_recognised,
-                cast(case when kind in ('credit', 'reduce', 'void', 'write_off') then case when is_over then 0 else line_net - line_recognised end
-                    when kind in ('credit_void', 'restore') then -coalesce(remembered.unrecognised, 0) else 0 end as bigint) as eff_unrecognised,
-                cast(case when kind = 'reduce' then line_excess
-                    when kind in ('credit_void', 'restore') then -coalesce(remembered.excess, 0) else 0 end as bigint) as eff_excess,
-                cast(case when kind in ('credit_void', 'restore') and coalesce(remembered.unrecognised, 0) <> 0 then
-                    {{ share('remembered.unrecognised', 'weight_since', 'weight_from') }} else 0 end as bigint) as eff_catch_up,
-                coalesce(remembered.recovered, 0) as restored_recovered_line,
-                cast(case when kind = 'restore' then -coalesce(max(remembered.recovered) over (partition by doc_no), 0) else 0 end as bigint) as restored_recovered,
-                cast(case when kind = 'restore' then -coalesce(max(remembered.recovered_contra) over (partition by doc_no), 0) else 0 end as bigint) as restored_contra
-            from (
-                select
-                    *,
-                    -- recognised share of what goes; the untouched policies leave the schedule alone
-                    cast(case
-                        when kind = 'void' then recognised_now
-                        when kind = 'credit' and credit_split = 'deferred_first' then line_net - least(line_net, unrecognised_now)
-                        when kind = 'credit' and credit_split = 'recognised_first' then least(line_net, recognised_now)
-                        when kind = 'reduce' and purpose = 'refund' and refund_policy = 'gross_contra' then line_net
-                        when kind = 'write_off' and uncollectible_policy = 'full_bad_debt' then line_net
-                        else {{ share('line_net', 'recognised_now', 'net_left') }}
-                    end as bigint) as line_recognised,
-                    -- share of the remembered unrecognised part that would have been recognised since
-                    cast(list_sum(list_transform(range(len(weights)), lambda i:
-                        case when is_daily then greatest(least(ends[i + 1], d) - greatest(starts[i + 1], remembered.d), 0)
-                            when done_at[i + 1] > remembered.d and done_at[i + 1] <= d then weights[i + 1] else 0 end)) as hugeint) as weight_since,
-                    cast(list_sum(list_transform(range(len(weights)), lambda i:
-                        case when is_daily then greatest(ends[i + 1] - greatest(starts[i + 1], remembered.d), 0)
-                            when done_at[i + 1] > remembered.d then weights[i + 1] else 0 end)) as hugeint) as weight_from
-                from (
-                    select
-                        *,
-                        cast(case kind
-                            when 'credit' then coalesce(event_net, 0)
-                            when 'void' then net_left
-                            when 'reduce' then line_gross - line_tax
-                            when 'write_off' then line_gross - line_tax
-                            else 0 end as bigint) as line_net,
-                        -- a credit on a line that is not there, or above what is left of it
-                        kind = 'credit' and bool_or(
-                            case when net_left >= 0 then coalesce(event_net, 0) > net_left else coalesce(event_net, 0) < net_left end
-                        ) over (partition by doc_no) as is_over
-                    from (
-                        select
-                            *,
-                            cast(case kind
-                                when 'credit' then case
-                                    when event_net is null then 0
-                                    when not is_tax_derived then coalesce(event_tax, 0)
-                                    when event_net = net_left then tax_left
-                                    else {{ share('tax_amount', 'net_amount - net_left + event_net', 'net_amount') }} - (tax_amount - tax_left) end
-                                when 'void' then tax_left
-                                when 'reduce' then {{ share('line_gross', 'tax_left', 'net_left + tax_left') }}
-                                when 'write_off' then {{ share('line_gross', 'tax_left', 'net_left + tax_left') }}
-                                else 0 end as bigint) as line_tax
-                        from (
-                            select
-                                *,
-                                -- gross that the event takes from this line, and what exceeds the line or the document
-                                cast(case
-                                    when kind = 'reduce' and names_lines then least(coalesce(event_gross, 0), net_left + tax_left)
-                                    when kind in ('reduce', 'write_off') then spread_floor + case when spread_rank <= spread - spread_floor_sum then 1 else 0 end
-                                    else 0 end as bigint) as line_gross,
-                                cast(case
-                                    when kind = 'reduce' and names_lines then coalesce(event_gross, 0) - least(coalesce(event_gross, 0), net_left + tax_left)
-                                    when kind = 'reduce' and is_first then amount - from_recovered - spread
-                                    else 0 end as bigint) as line_excess
-                            from (
-                                select
-                                    *,
-                                    sum(spread_floor) over (partition by doc_no) as spread_floor_sum,
-                                    row_number() over (
-                                        partition by doc_no
-                                        order by cast(spread as hugeint) * (net_left + tax_left) - cast(spread_floor as hugeint) * document_gross desc, line_no
-                                    ) as spread_rank
-                                from (
-                                    select
-                                        *,
-                                        case when document_gross = 0 then 0
-                                            else {{ floor_share('spread', '(net_left + tax_left)', 'document_gross') }} end as spread_floor
-                                    from (
-                                        select
-                                            *,
-                                            cast(case kind
-                                                when 'write_off' then least(open_amount, document_gross)
-                                                when 'reduce' then least(amount - from_recovered, greatest(document_gross, 0))
-                                                else 0 end as bigint) as spread,
-                                            {{ share('from_recovered', 'recovered', 'recovered_paid') }} as recovered_back
-                                        from (
-                                            select
-                                                *,
-                                                recognised + advanced as recognised_now,
-                                                unrecognised - advanced as unrecognised_now,
-                                                cast(sum(net_left + tax_left) over (partition by doc_no) as bigint) as document_gross,
-                                                bool_or(event_gross is not null) over (partition by doc_no) as names_lines,
-                                                case when kind = 'reduce' then least(amount, recovered_paid) else 0 end as from_recovered,
-                                                -- a payment pays the open receivable first, then what was written off
-                                                case when kind = 'apply' then least(amount, greatest(open_amount, 0)) else 0 end as applied,
-                                                case when kind = 'apply' then
-                                                    least(amount - least(amount, greatest(open_amount, 0)), written_off) else 0 end as applied_to_written_off,
-                                                case when kind = 'apply' then least(
-                                                    least(amount - least(amount, greatest(open_amount, 0)), written_off), bad_debt_left) else 0 end as bad_debt_reversed,
-                                                case when kind = 'apply' then
-                                                    amount - least(amount, greatest(open_amount, 0))
-                                                    - least(amount - least(amount, greatest(open_amount, 0)), written_off) else 0 end as unapplied,
-                                                case when kind = 'apply' and open_amount > amount and open_amount - amount <= payment_tolerance
-                                                    then open_amount - amount else 0 end as difference_raw,
-                                                list_filter(memory, lambda m: m.key = case kind when 'credit_void' then 'credit ' else 'reduce ' end || reference_id)[1] as remembered
-                                            from (
-                                                select
-                                                    split.*,
-                                                    -- recognised in the current segment before the day of the event
-                                                    cast(case
-                                                        when unrecognised = 0 then 0
-                                                        when is_daily then {{ share('unrecognised', 'days_before', 'days_all') }}
-                                                        else coalesce(list_sum(list_transform(range(len(parts)), lambda i:
-                                                            case when done_at[i + 1] <= d then parts[i + 1] else 0 end)), 0)
-                                                    end as bigint) as advanced
-                                                from (
-                                                    {{ split_over_weights('(
-                                                        select
-                                                            states.* exclude (step, eff_net, eff_tax, eff_recognised, eff_unrecognised, eff_excess, eff_catch_up,
-                                                                eff_segment_recognised, eff_segment_amount, eff_segment_start, eff_segment_ends, eff_over_credit,
-                                                                eff_receivable, eff_unapplied, eff_difference, eff_bad_debt, eff_recovered,
-                                                                eff_recovered_contra, eff_customer_balance, eff_voids_extra),
-                                                            events.step, events.kind, events.purpose, events.reference_id, events.d, events.amount, events.payment_tolerance,
-                                                            event_lines.net as event_net, event_lines.tax as event_tax, event_lines.gross as event_gross,
-                                                            coalesce(event_lines.is_tax_derived, true) as is_tax_derived,
-                                                            lines.* exclude (doc_no, line_no, receivable, line_id),
-                                                            case when lines.is_daily then 0 else states.unrecognised end as segment_total,
-                                                            list_transform(range(len(lines.weights)), lambda i:
-                                                                case when lines.done_at[i + 1] <= states.segment_start then cast(0 as bigint)
-                                                                    else lines.weights[i + 1] end) as weights_left,
-                                                            cast(list_sum(list_transform(range(len(lines.weights)), lambda i:
-                                                                greatest(least(lines.ends[i + 1], events.d) - greatest(lines.starts[i + 1], states.segment_start), 0))) as hugeint) as days_before,
-                                                            cast(list_sum(list_transform(range(len(lines.weights)), lambda i:
-                                                                greatest(lines.ends[i + 1] - greatest(lines.starts[i + 1], states.segment_start), 0))) as hugeint) as days_all
-                                                        from states
-                                                        inner join events on states.doc_no = events.doc_no and states.step + 1 = events.step
-                                                        inner join lines on states.doc_no = lines.doc_no and states.line_no = lines.line_no
-                                                        left join event_lines
-                                                            on events.doc_no = event_lines.doc_no and events.step = event_lines.step
-                                                            and lines.line_id = event_lines.line_id
-                                                    )', total='segment_total', weights='weights_left') }}
-                                                ) as split
-                                            ) as advanced_states
-                                        ) as measured
-                                    ) as recovered_states
-                                ) as floored_states
-                            ) as spread_states
-                        ) as grossed
-                    ) as taxed
-                ) as netted
-            ) as split_states
-        ) as effects
-    ) as settled
+    from ({{ settled }}) as settled
 )
 
 select
