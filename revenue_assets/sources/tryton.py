@@ -69,8 +69,8 @@ CONTRACTS: dict[str, ObjectContract] = {
 
 
 class TrytonSource:
-    """One ERP database. `credentials`: user and password. `options`: `database`; `companies`, entity id -> the
-    ERP's name of its company (others are not read). `transport` replaces the network in tests."""
+    """One ERP database. `options`: `database`; `companies`, entity id -> the ERP's name of its company (others are not
+    read). `transport` replaces the network in tests. `credentials`: `user`, `password`."""
 
     vendor = "tryton"
     OBJECTS: tuple[str, ...] = ("move", "account_balance", "period")
