@@ -10,7 +10,9 @@ from demo.world.calendar import ENTITIES, Horizon, is_month_end
 from demo.world.catalogue import entity_currencies
 
 FX_COLUMNS = ("entity_id", "from_currency", "to_currency", "rate_date", "rate_type", "rate")
-_START = {("EUR", "USD"): "1.0950", ("CAD", "USD"): "0.7320", ("JPY", "GBP"): "0.005210"}
+_START = {("EUR", "USD"): "1.0950", ("CAD", "USD"): "0.7320", ("JPY", "GBP"): "0.005210", ("GBP", "USD"): "1.2740"}
+# Functional to group currency: closing rates only, for figures of the whole group.
+_GROUP_CURRENCY = "USD"
 _STEP = Decimal("0.00000001")
 # What the processor keeps of a conversion, on top of its fee.
 _PROCESSOR_SHARE = Decimal("0.99")
@@ -45,4 +47,21 @@ class Rates:
             rows.append((*row, "spot", f"{rate:f}"))
             if is_month_end(day):
                 rows.append((*row, "closing", f"{rate:f}"))
+        return rows + self._group_rows()
+
+    def _group_rows(self) -> list[tuple[str, ...]]:
+        rows: list[tuple[str, ...]] = []
+        quoted = {currency for entity, currency in entity_currencies() if ENTITIES[entity].currency == _GROUP_CURRENCY}
+        for entity, facts in ENTITIES.items():
+            if facts.currency == _GROUP_CURRENCY or facts.currency in quoted:
+                continue
+            first = Decimal(_START[facts.currency, _GROUP_CURRENCY])
+            day = self._span.start
+            while day <= self._span.end:
+                if is_month_end(day):
+                    wobble = Decimal((day.toordinal() * 37) % 121 - 60) / 2000
+                    rate = (first * (1 + wobble)).quantize(Decimal("0.000001"))
+                    pair = (entity, facts.currency, _GROUP_CURRENCY)
+                    rows.append((*pair, day.isoformat(), "closing", f"{rate:f}"))
+                day += timedelta(days=1)
         return rows
