@@ -13,6 +13,7 @@
     ['R11', 'Deferred revenue subledger to GL', 'ledger', 'Revenue accounting', 'Deferred revenue subledger', 'Deferred revenue account', 0],
     ['R12', 'Recognised revenue to GL', 'ledger', 'Revenue accounting', 'Recognised revenue', 'Revenue accounts', 0],
     ['R13', 'Invoice tax to tax engine', 'tax', 'Tax', 'Tax lines', 'Tax engine documents', 0],
+    ['R14', 'Intercompany payables to receivables', 'ledger', 'Controller', 'Intercompany payable', 'Intercompany receivable', 0],
     ['R15', 'Journal lines to posting members', 'posting', 'Data platform', 'Booked journal lines', 'Posting members', 0],
     ['R16', 'Posting batches to ERP documents', 'posting', 'Integration', 'Posting batches', 'ERP documents', 0],
 ] -%}
@@ -27,7 +28,7 @@ select
 {#- Numbers of the reconciliation models, in their order. The var `reconciliations: before_posting` leaves out those that
     compare with an ERP, for a build that has none. -#}
 {% macro recon_models() -%}
-{%- set before = ['01', '02', '03', '05', '06', '07', '08', '09', '13'] -%}
+{%- set before = ['01', '02', '03', '05', '06', '07', '08', '09', '13', '14'] -%}
 {%- set after = ['10', '11', '12', '15', '16'] -%}
 {{ return(before if var('reconciliations', 'all') == 'before_posting' else before + after) }}
 {%- endmacro %}
