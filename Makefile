@@ -29,13 +29,13 @@ test: install  ## the default test run
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-full: install  ## longer trials: more seeds, more kills
-	@REVENUE_TRIALS=full $(BIN)/python -m pytest $(ARGS)
+	@REVENUE_TRIALS=full REVENUE_KILL_SEEDS=200 REVENUE_LONG=1 $(BIN)/python -m pytest $(ARGS)
 
 dev: install  ## the Dagster UI on the demo's data, with the demo's systems running
 	@$(BIN)/revenue dev $(ARGS)
 
 manifest: install  ## parse the dbt project once, for shipping
-	@$(BIN)/python -c "from revenue_assets.settings import Settings; from revenue_assets.project import ensure_manifest; s = Settings.load(); s.prepare(); print(ensure_manifest(s))"
+	@$(BIN)/python -c "from revenue_assets.settings import Settings; from revenue_assets.project import ensure_manifest; s = Settings.load(); s.prepare(); print(ensure_manifest(s, renew=True))"
 
 lint: install  ## format check, lint, SQL lint, YAML lint, types, secret scan
 	@$(BIN)/ruff format --check .

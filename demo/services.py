@@ -93,6 +93,21 @@ def current(home: Path) -> Services | None:
 
 
 @contextlib.contextmanager
+def available(home: Path, progress: Callable[[str], None] = print) -> Iterator[Services]:
+    """What already runs for this home (say under `revenue dev`), else started for the length of the block.
+
+    The `launcher` of the demo's company config: what a command needs before it talks to the outside.
+    """
+    found = current(home)
+    if found is None:
+        with running(home, progress) as started:
+            yield started
+    else:
+        with exported(found.environment()):
+            yield found
+
+
+@contextlib.contextmanager
 def simulators(home: Path) -> Iterator[Simulators]:
     """The vendor simulators alone; nothing is exported."""
     folder = _folder(home)

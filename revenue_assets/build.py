@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,7 +30,8 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
     settings = Settings.load()
     settings.prepare()
     company = load_company(settings.config)
-    # All vendors land, whether this company has an instance of them or not: the SQL expects their (empty) files.
+    os.environ["REVENUE_GROUP_CURRENCY"] = company.group_currency  # dbt reads it at parse and at run
+    # All vendors land, whether this company has an instance of them or not: the SQL reads their (then empty) files.
     return dg.Definitions(
         assets=[
             *(landing_assets(vendor) for vendor in VENDORS),

@@ -66,7 +66,11 @@ def outside_systems(settings: Settings) -> Iterator[None]:
         yield
         return
     module, _, name = launcher.partition(":")
-    with getattr(importlib.import_module(module), name)(settings.home):
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(getattr(importlib.import_module(module), name)(settings.home))
+        except RuntimeError as error:
+            raise click.ClickException(str(error)) from error
         yield
 
 
@@ -82,7 +86,7 @@ def prepared() -> Settings:
 @click.version_option(__version__)
 def main() -> None:
     """Order to cash, from the CRM to the ERP, to the cent."""
-    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    warnings.simplefilter("ignore")  # notes of libraries to their developers
 
 
 @main.command()
@@ -91,13 +95,14 @@ def main() -> None:
 @click.option("--months", type=int, help="How many months, ending October 2026.  [default: 15]")
 def demo(seed: int | None, customers: int | None, months: int | None) -> None:
     """Play a whole company end to end: land, model, book, post to a real ERP, reconcile, close, publish."""
-    from demo.run import DemoError, run
+    from demo.run import run
 
-    home = Settings.load().home
-    try:
-        success = run(home, seed=seed, customers=customers, months=months, echo=echo)
-    except DemoError as error:
-        raise click.ClickException(str(error)) from error
+    with sentences():
+        home = Settings.load().home
+        try:
+            success = run(home, seed=seed, customers=customers, months=months, echo=echo)
+        except RuntimeError as error:  # the demo's own errors are sentences
+            raise click.ClickException(str(error)) from error
     if success:
         from revenue_assets.status import print_summary
 

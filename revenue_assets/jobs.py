@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from revenue_assets.assets.finance import EXCEPTIONS, PUBLISHED
+from revenue_assets.assets.finance import PERIOD_CLOSE
 from revenue_assets.assets.posting import ERP_DOCUMENTS
 from revenue_assets.partitions import months
 
@@ -21,7 +21,7 @@ daily_posting_job = dg.define_asset_job(
 )
 refresh_job = dg.define_asset_job(
     "refresh_job",
-    selection=dg.AssetSelection.assets(PUBLISHED, EXCEPTIONS).upstream(),
+    selection=dg.AssetSelection.all() - dg.AssetSelection.assets(PERIOD_CLOSE),
     description="Everything but the lock: land, model, book, post, read back, reconcile, publish.",
 )
 publish_job = dg.define_asset_job(

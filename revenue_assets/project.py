@@ -22,23 +22,24 @@ class ManifestError(RuntimeError):
     """The dbt manifest is missing or could not be made; the message says what to run."""
 
 
-def ensure_manifest(settings: Settings) -> Path:
+def ensure_manifest(settings: Settings, *, renew: bool = False) -> Path:
     """Path of an up-to-date manifest in the home's dbt folder.
 
     Parsed with the environment that the runs will have: dbt parses everything again (9 CPU seconds) whenever a variable
     differs from that of the saved parse. Locally it is renewed when a file of the project or the cut-off is newer. A
-    deployment ships it (`make manifest`); there a missing one raises ManifestError instead of a parse in every process.
+    deployment ships it (`make manifest`); there a missing one raises ManifestError instead of a parse in every process. `renew` parses again
+    in any case.
     """
     manifest, stamp = settings.dbt_target / "manifest.json", settings.dbt_target / "parsed_for"
-    parsed_for = "\n".join(f"{name}={value}" for name, value in sorted(settings.export().items()))
-    if manifest.exists() and (settings.env == "deploy" or _is_current(manifest, stamp, parsed_for)):
+    parsed_for = "\n".join(f"{name}={value}" for name, value in sorted(_parse_environment(settings).items()))
+    if not renew and manifest.exists() and (settings.env == "deploy" or _is_current(manifest, stamp, parsed_for)):
         return manifest
-    if settings.env == "deploy":
+    if settings.env == "deploy" and not renew:
         raise ManifestError(f"{manifest} is missing; run `make manifest` when you build the deployment.")
     folders = ["--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROJECT_DIR), "--target", settings.env]
     done = subprocess.run(  # noqa: S603 - our own interpreter's dbt, fixed arguments
         [str(DBT_EXECUTABLE), "parse", "--quiet", *folders],
-        env={**os.environ, **settings.export()},
+        env={**os.environ, **_parse_environment(settings)},
         capture_output=True,
         text=True,
         check=False,
@@ -48,6 +49,12 @@ def ensure_manifest(settings: Settings) -> Path:
     os.utime(manifest)
     stamp.write_text(parsed_for)
     return manifest
+
+
+def _parse_environment(settings: Settings) -> dict[str, str]:
+    """Every variable that dbt's saved parse depends on."""
+    group = os.environ.get("REVENUE_GROUP_CURRENCY")
+    return settings.export() | ({"REVENUE_GROUP_CURRENCY": group} if group else {})
 
 
 def forget_old_runs(settings: Settings) -> None:

@@ -87,6 +87,12 @@ class Platform(dg.ConfigurableResource):
 
         return read_back_source(self.company)
 
+    def keep_rules(self) -> None:
+        """Stores the text of the rules in force under the hash that every journal line carries."""
+        from revenue_assets.store import policies
+
+        policies.put(self.store, self.company.rules, company=self.company.id, author="config")
+
     def export_state(self) -> None:
         """Writes the snapshots of the operational store that SQL reads."""
         from revenue_assets.store.export import export_state

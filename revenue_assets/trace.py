@@ -90,7 +90,7 @@ def print_trace(found: dict[str, Any]) -> None:
         click.echo(f"  {kind.replace('_', ' '):<15} {len(nodes):>6}  {'  '.join(shown)}{more}")
     for item in found["exceptions"]:
         click.echo(
-            f"\n  {item['recon_code']} {item['category']}: {item['amount']:,} {item['currency']} {item['period']} "
+            f"\n  {item['recon_code']} {item['category']}: {item['amount']:,.2f} {item['currency']} {item['period']} "
             f"{item['entity_code']}, owner {item['owner_team']} ({item['status']})\n    {item['error_message']}"
             f"\n    Next: {item['next_action']}"
         )

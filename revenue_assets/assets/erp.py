@@ -26,7 +26,7 @@ def read_back_assets(vendor: str) -> dg.AssetsDefinition:
                 ["landing", vendor, name],
                 deps=[ERP_DOCUMENTS],
                 description=description,
-                group_name="landing",
+                group_name="read_back",
                 kinds={"python", "parquet"},
                 owners=["team:integration"],
                 tags={"vendor": vendor, "layer": "landing"},

@@ -12,14 +12,9 @@ EXCEPTIONS = dg.AssetKey(["reconciliation", "exceptions"])
 PERIOD_CLOSE = dg.AssetKey(["close", "period_close"])
 PUBLISHED = dg.AssetKey(["finance", "finance_serving"])
 FINANCE_MODELS = (
-    "recon_statement",
-    "recon_item",
-    "exception_queue",
-    "posting_batch",
-    "posting_line_trace",
-    "rollforward",
-    "tie_out",
-)
+    "recon_statement", "recon_item", "exception_queue", "posting_batch", "posting_line_trace", "rollforward", "tie_out",
+    "document_links", "period_control", "close_task",
+)  # fmt: skip
 
 
 @dg.asset(

@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from revenue_assets.landing.files import ensure_readable
 from revenue_assets.landing.run import land
 from revenue_assets.landing.writer import LandingResult, LandingWriter
 from revenue_assets.resources import Platform
@@ -53,6 +54,7 @@ def landing_assets(vendor: str) -> dg.AssetsDefinition:
                 register(platform, result)
                 results[result.object].append(result)
             context.log.info("%s: landed %s objects", instance.name, len(selected))
+        ensure_readable(platform.settings.landing, selected)
         for name in selected:
             yield dg.MaterializeResult(landing_key(vendor, name), metadata=landing_metadata(results[name]))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DbtCliResource, DbtProject, dbt_assets
+from dagster_dbt import DbtCliInvocation, DbtCliResource, DbtProject, dbt_assets
 
 from revenue_assets.project import forget_old_runs
 from revenue_assets.resources import WAREHOUSE_POOL, Platform
@@ -36,7 +36,9 @@ def warehouse_assets(manifest: Path, project: DbtProject) -> list[dg.AssetsDefin
     def _before_posting(context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: Platform) -> Iterator[Any]:
         forget_old_runs(platform.settings)
         write_config_state(platform.company, platform.settings.state)
-        yield from dbt.cli(BUILD, context=context).stream()
+        platform.keep_rules()
+        platform.export_state()
+        yield from _with_row_counts(dbt.cli(BUILD, context=context, raise_on_error=False), platform)
 
     @dbt_assets(
         manifest=manifest,
@@ -46,7 +48,26 @@ def warehouse_assets(manifest: Path, project: DbtProject) -> list[dg.AssetsDefin
         project=project,
         pool=WAREHOUSE_POOL,
     )
-    def _after_posting(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
-        yield from dbt.cli(BUILD, context=context).stream()
+    def _after_posting(context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: Platform) -> Iterator[Any]:
+        yield from _with_row_counts(dbt.cli(BUILD, context=context, raise_on_error=False), platform)
 
     return [_before_posting, _after_posting]
+
+
+def _with_row_counts(invocation: DbtCliInvocation, platform: Platform) -> Iterator[Any]:
+    """The events of a dbt run, each model's with its row count; then the run's failure, if it failed.
+
+    Rows are counted once dbt has let go of the file (its own row counting keeps a handle open in this process, on
+    which every later connection fails). Events wait until then; a failed test's check result is yielded before the
+    failure is raised, so that the UI shows what is red.
+    """
+    events = list(invocation.stream())
+    with platform.warehouse() as connection:
+        for event in events:
+            if isinstance(event, dg.Output):
+                schema, _, name = event.output_name.partition("__")
+                rows = connection.execute(f'select count(*) from "{schema}"."{name}"').fetchall()[0][0]
+                event = event.with_metadata({**event.metadata, "dagster/row_count": rows})
+            yield event
+    if not invocation.is_successful():
+        raise invocation.get_error() or dg.Failure("dbt failed; its log stands in the run's folder under dbt/target.")

@@ -68,7 +68,7 @@ class Entity(_Frozen):
     name: str
     functional_currency: str = Field(pattern=r"^[A-Z]{3}$")
     time_zone: str
-    calendar: Literal["month", "4-4-5"] = "month"
+    calendar: Literal["month"] = "month"
     erp_company: str
 
     @field_validator("time_zone")
@@ -192,15 +192,24 @@ class Company(_Frozen):
                 raise ValueError(f"{where}: entity {entity!r} is not in entities.yaml ({', '.join(ids)})")
         for variance_class in self.class_owners:
             if variance_class not in VARIANCE_CLASSES:
-                close = difflib.get_close_matches(variance_class, VARIANCE_CLASSES, 1)
-                raise ValueError(f"class_owners: unknown class {variance_class!r}; did you mean {close}?")
+                raise ValueError(
+                    f"class_owners: unknown class {variance_class!r}; known: {', '.join(VARIANCE_CLASSES)}"
+                )
+        for source in self.sources:
+            if source.vendor == "stripe" and source.entity is None:
+                raise ValueError(f"sources: {source.name}: a billing account needs the `entity` it bills for")
         return self
 
     @cached_property
-    def content_hash(self) -> str:
-        """Hash of what decides figures: entities, accounts, policy, tolerances. Not of addresses or keys."""
+    def rules(self) -> str:
+        """What decides figures, as canonical JSON: entities, accounts, policy, tolerances. Not addresses or keys."""
         rules = self.model_dump(include={"id", "entities", "accounts", "policy", "reconciliations", "class_owners"})
-        return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
+        return json.dumps(rules, sort_keys=True)
+
+    @cached_property
+    def content_hash(self) -> str:
+        """Hash of `rules`."""
+        return hashlib.sha256(self.rules.encode()).hexdigest()
 
     def entity(self, entity_id: str) -> Entity:
         return next(e for e in self.entities if e.id == entity_id)
@@ -234,7 +243,8 @@ def load_company(folder: Path) -> Company:
 def _sentence(error: Any) -> str:
     place = ".".join(str(part) for part in error["loc"])
     root = str(error["loc"][0]) if error["loc"] else ""
-    file = f"{root}.yaml" if root in FILES else "config"
+    # Keys of company.yaml stand at the top level.
+    file = f"{root}.yaml" if root in FILES else "company.yaml"
     if error["type"] == "extra_forbidden":
         models: dict[str, type[BaseModel]] = {
             "entities": Entity,
@@ -250,4 +260,5 @@ def _sentence(error: Any) -> str:
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "string_type":
         message = 'must be text; put it in quotes, such as "0400"'
-    return f"{file}: {place}: {message}."
+    where = f"{file}: {place}" if place else "config"
+    return f"{where}: {message.rstrip('.?')}."

@@ -134,3 +134,12 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def ensure_readable(landing: Path, objects: Iterable[str]) -> None:
+    """An empty, typed file for every object that no source has landed: SQL then reads no rows instead of failing."""
+    for name in objects:
+        if not any(landing.glob(f"*/{name}/*/*.parquet")):
+            folder = landing / "_none" / name / "day=1970-01-01"
+            folder.mkdir(parents=True, exist_ok=True)
+            pq.write_table(SCHEMA.empty_table(), folder / "empty.parquet")

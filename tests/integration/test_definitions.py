@@ -26,7 +26,7 @@ def test_every_asset_says_what_it_is_and_whose(graph: dg.Definitions) -> None:
         assert spec.description, key
         assert spec.owners, key
         assert spec.group_name in {
-            "landing", "staging", "canonical", "subledger", "reconciliation", "posting", "finance", "close",
+            "landing", "staging", "canonical", "read_back", "subledger", "reconciliation", "posting", "finance", "close",
         }, key  # fmt: skip
         assert spec.kinds, key
 

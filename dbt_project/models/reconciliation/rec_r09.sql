@@ -1,5 +1,6 @@
 -- One row per processor account balance and explanation, per month end: clearing against the processor's balance (R9).
-{{ config(tags=['before_posting']) }}
+{#- Its statements need the period register, which booking fills. -#}
+{{ config(tags=['after_posting']) }}
 
 with clearing_lines as (
     select
