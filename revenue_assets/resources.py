@@ -6,6 +6,7 @@ Everything is opened when it is asked for, so that loading the code location tou
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -18,6 +19,7 @@ from revenue_assets.domain.config import Company, SourceInstance, load_company
 from revenue_assets.settings import Settings
 from revenue_assets.sources.catalogue import source_class
 from revenue_assets.state import currency_exponents
+from revenue_assets.store.engine import StoreError
 
 if TYPE_CHECKING:
     from revenue_assets.posting.erp.port import ErpPort
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 # Pool of every asset, check and dbt step that opens the warehouse file: DuckDB takes one writing process.
 WAREHOUSE_POOL = "warehouse_write"
 ERP_POOL = "erp_api"
+# Longer than a dbt run that was orphaned by a kill goes on.
+WAREHOUSE_WAIT_SECONDS_MAX = 600.0
 
 
 class Platform(dg.ConfigurableResource):
@@ -57,6 +61,23 @@ class Platform(dg.ConfigurableResource):
             yield connection
         finally:
             connection.close()
+
+    def await_warehouse(self, wait_seconds: float = WAREHOUSE_WAIT_SECONDS_MAX) -> None:
+        """Returns once no other process has the warehouse open for writing; raises StoreError after `wait_seconds`.
+
+        A dbt outlives its starter that was killed by half a minute and more, and keeps the file until it ends.
+        """
+        limit = time.monotonic() + wait_seconds
+        while self.settings.warehouse.exists():
+            try:
+                duckdb.connect(str(self.settings.warehouse)).close()
+                return
+            except duckdb.IOException as error:
+                if "lock" not in str(error):
+                    raise
+                if time.monotonic() >= limit:
+                    raise StoreError(f"the warehouse is in use by another process; end it first. {error}") from error
+            time.sleep(0.5)
 
     def source(self, instance: SourceInstance) -> Source:
         """The connected system of a config entry; its address and keys are resolved here and nowhere earlier."""

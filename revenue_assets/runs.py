@@ -16,6 +16,9 @@ import dagster as dg
 Echo = Callable[[str], None]
 # Dagster's own tags for "these months in one run".
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+# What dagster-dbt writes between its command line (a page long) and what dbt found.
+DBT_FINDINGS = "Errors parsed from dbt logs:"
+CAUSE_CHARACTERS_MAX = 2000
 _LISTENERS: list[Callable[[Any], None]] = []
 
 
@@ -70,9 +73,9 @@ class _Narrator:
             seconds = time.monotonic() - self._started.get(step, time.monotonic())
             mark = "ok " if kind == "STEP_SUCCESS" else "FAILED"
             if seconds >= 0.5 or kind == "STEP_FAILURE":
-                self._echo(f"  {mark} {step.replace('_', ' ')}  {seconds:.0f} s")
+                self._echo(f"  {mark} {_plain(step)}  {seconds:.0f} s")
             if kind == "STEP_FAILURE":
-                self._outcome.failures.append(f"{step}: {_cause(event)}")
+                self._outcome.failures.append(f"{_plain(step)}: {_cause(event)}")
 
     def _check(self, evaluation: Any) -> None:
         self._outcome.checks += 1
@@ -83,11 +86,21 @@ class _Narrator:
         (self._outcome.red_checks if blocking else self._outcome.warnings).append(name)
 
 
+def _plain(step: str) -> str:
+    """A step as people name it: `posting__erp_documents` -> `posting erp documents`."""
+    return " ".join(step.replace("_", " ").split())
+
+
 def _cause(event: Any) -> str:
+    """What went wrong, for a person: an asset's own sentence as it is, dbt's findings without its command line."""
+    told = getattr(event.event_specific_data, "user_failure_data", None)
+    if told is not None and told.description:
+        return told.description
     error = getattr(event.event_specific_data, "error", None)
     while error is not None and error.cause is not None:
         error = error.cause
-    return (error.message.strip() if error else "no message")[:2000]
+    text = error.message.strip() if error else "no message"
+    return text.rpartition(DBT_FINDINGS)[2].strip()[:CAUSE_CHARACTERS_MAX]
 
 
 def run_job(

@@ -92,6 +92,8 @@ def erp_documents(context: dg.AssetExecutionContext, platform: Platform) -> dg.M
         progress=lambda company: context.log.info("%s", company),
     )
     platform.export_state()
+    if any(company.stopped for company in report.companies):
+        raise dg.Failure("Posting was stopped by a signal, between two requests; the next run goes on from there.")
     if report.total("dead") or report.unserved:
         context.log.warning("dead batches: %s; companies without an ERP: %s", report.total("dead"), report.unserved)
     return dg.MaterializeResult(

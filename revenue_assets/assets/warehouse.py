@@ -34,6 +34,7 @@ def warehouse_assets(manifest: Path, project: DbtProject) -> list[dg.AssetsDefin
         pool=WAREHOUSE_POOL,
     )
     def _before_posting(context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: Platform) -> Iterator[Any]:
+        platform.await_warehouse()
         forget_old_runs(platform.settings)
         write_config_state(platform.company, platform.settings.state)
         platform.keep_rules()
@@ -49,6 +50,7 @@ def warehouse_assets(manifest: Path, project: DbtProject) -> list[dg.AssetsDefin
         pool=WAREHOUSE_POOL,
     )
     def _after_posting(context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: Platform) -> Iterator[Any]:
+        platform.await_warehouse()
         yield from _with_row_counts(dbt.cli(BUILD, context=context, raise_on_error=False), platform)
 
     return [_before_posting, _after_posting]

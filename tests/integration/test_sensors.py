@@ -1,0 +1,144 @@
+"""The sensors as Dagster evaluates them, over a real operational store; only time and the ERP are the test's own."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from fake_erp import FakeErp
+from store_kit import AS_OF, House, entry, invoice
+
+from revenue_assets.posting.batches import cut
+from revenue_assets.posting.booking import book
+from revenue_assets.posting.erp.port import Failure
+from revenue_assets.posting.outbox import Limits, drain
+from revenue_assets.resources import Platform
+from revenue_assets.sensors import ready_batches_sensor
+from revenue_assets.settings import Settings
+from revenue_assets.store import leases
+from revenue_assets.store.clock import SystemClock
+
+NO_WAIT = Limits(max_wait_seconds=0, backoff_base_seconds=120, backoff_cap_seconds=120)
+
+
+class Time:
+    """The machine's clock for everything under test; moves when told."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.at = dt.datetime(2026, 4, 1, 9, 0, 30)  # noqa: DTZ001 (naive UTC, as the store keeps it)
+        patch.setattr(SystemClock, "now", lambda _clock: self.at)
+        patch.setattr(SystemClock, "sleep", lambda _clock, seconds: self.pass_by(seconds))
+
+    def pass_by(self, seconds: float) -> None:
+        self.at += dt.timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    return Time(monkeypatch)
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, time: Time) -> House:
+    """Two batches of the US company and one of the German, cut and not sent, in the home that the settings name."""
+    house = House.build(tmp_path / "home")
+    monkeypatch.setenv("REVENUE_HOME", str(house.root))
+    for name in Settings.load().export():  # put back after the test: `Settings.prepare` writes them all
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("REVENUE_HOME", str(house.root))
+    sale = (("accounts_receivable", 500), ("deferred_revenue", -500))
+    house.should(
+        invoice("i1", "2026-01-05", 100),
+        invoice("i2", "2026-02-05", 200),
+        entry("g1", "2026-01-07", *sale, entity="DE"),
+    )
+    book(house.store, house.journal, house.warehouse, house.state, AS_OF)
+    cut(house.store, house.journal, house.state, AS_OF, tenant="t")
+    return house
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+def asked(instance: dg.DagsterInstance) -> dict[str, str] | str:
+    """What one tick asks for: ERP company -> run key; or the reason for asking nothing."""
+    context = dg.build_sensor_context(instance=instance, resources={"platform": Platform()})
+    tick = ready_batches_sensor.evaluate_tick(context)
+    assert tick.cursor is None, "the sensor is to look at the store, not at where it was"
+    if tick.skip_message:
+        assert not tick.run_requests
+        return tick.skip_message
+    assert all(request.run_key for request in tick.run_requests)
+    return {request.tags["erp"]: str(request.run_key) for request in tick.run_requests}
+
+
+def keys(instance: dg.DagsterInstance) -> dict[str, str]:
+    found = asked(instance)
+    assert isinstance(found, dict), found
+    return found
+
+
+def test_ready_batches_are_asked_for_per_erp_company(house: House, instance: dg.DagsterInstance) -> None:
+    context = dg.build_sensor_context(instance=instance, resources={"platform": Platform()})
+    requests = ready_batches_sensor.evaluate_tick(context).run_requests
+    assert {r.tags["erp"]: r.tags["batches"] for r in requests} == {"DE Inc": "1", "US Inc": "2"}
+    assert {r.run_key.split(":")[:3][-1] for r in requests} == {"1"}, "the first attempt"
+    assert ready_batches_sensor.job_name == "erp_posting_job"
+
+
+def test_an_empty_outbox_is_skipped_with_a_reason(house: House, instance: dg.DagsterInstance) -> None:
+    erp = FakeErp(SystemClock().now)
+    assert drain(house.store, {"US Inc": erp, "DE Inc": erp}).is_finished
+    assert asked(instance) == "The outbox holds nothing that is ready to be posted."
+    assert asked(instance) == "The outbox holds nothing that is ready to be posted."
+
+
+def test_asking_changes_nothing_and_repeats_until_it_is_heard(
+    house: House, instance: dg.DagsterInstance, time: Time
+) -> None:
+    """Dagster drops a repeated run key for ever: soon after, the same key keeps one launch; later, it must differ."""
+    first = keys(instance)
+    assert keys(instance) == first
+    time.pass_by(30)
+    assert keys(instance) == first
+    time.pass_by(600)  # a run that had started would have taken the lease by now: the launch has failed
+    again = keys(instance)
+    assert again.keys() == first.keys()
+    assert not set(again.values()) & set(first.values())
+
+
+def test_a_company_at_work_is_not_asked_for_and_then_again_with_the_next_attempt(
+    house: House, instance: dg.DagsterInstance
+) -> None:
+    first = keys(instance)
+    lease = leases.acquire(house.store, "erp:US Inc", ttl_seconds=300)
+    assert keys(instance) == {"DE Inc": first["DE Inc"]}
+    leases.release(house.store, lease)  # it ended without having posted anything
+    second = keys(instance)
+    assert second["DE Inc"] == first["DE Inc"]
+    assert second["US Inc"] != first["US Inc"]
+    assert second["US Inc"].startswith("post:US Inc:2:")
+
+
+def test_work_of_an_erp_that_is_down_is_asked_for_when_its_time_comes(
+    house: House, instance: dg.DagsterInstance, time: Time
+) -> None:
+    erp = FakeErp(SystemClock().now)
+    erp.down = Failure("unavailable", "The ERP answered 503.")
+    before = keys(instance)
+    drain(house.store, {"US Inc": erp, "DE Inc": erp}, limits=NO_WAIT)
+    assert asked(instance) == "The outbox holds nothing that is ready to be posted."
+    time.pass_by(1_000)
+    after = keys(instance)
+    assert after.keys() == before.keys()
+    assert after["US Inc"].startswith("post:US Inc:2:")
+    erp.down = None
+    drain(house.store, {"US Inc": erp, "DE Inc": erp})
+    assert isinstance(asked(instance), str)
+    assert sorted(erp.copies().values()) == [1, 1, 1]
