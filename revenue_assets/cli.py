@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import warnings
@@ -86,6 +87,8 @@ def prepared() -> Settings:
 @click.version_option(__version__)
 def main() -> None:
     """Order to cash, from the CRM to the ERP, to the cent."""
+    # A polite end unwinds like Ctrl-C does: what a command started is stopped with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     warnings.simplefilter("ignore")  # notes of libraries to their developers
 
 
@@ -189,6 +192,8 @@ def dev(port: int) -> None:
         try:
             sys.exit(process.wait())
         except KeyboardInterrupt:
+            click.echo("Stopping ...")
+        finally:
             process.terminate()
             process.wait(30)
 

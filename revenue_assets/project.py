@@ -27,8 +27,8 @@ def ensure_manifest(settings: Settings, *, renew: bool = False) -> Path:
 
     Parsed with the environment that the runs will have: dbt parses everything again (9 CPU seconds) whenever a variable
     differs from that of the saved parse. Locally it is renewed when a file of the project or the cut-off is newer. A
-    deployment ships it (`make manifest`); there a missing one raises ManifestError instead of a parse in every process. `renew` parses again
-    in any case.
+    deployment ships it (`make manifest`); there a missing one raises ManifestError instead of a parse in every
+    process. `renew` parses again in any case.
     """
     manifest, stamp = settings.dbt_target / "manifest.json", settings.dbt_target / "parsed_for"
     parsed_for = "\n".join(f"{name}={value}" for name, value in sorted(_parse_environment(settings).items()))
