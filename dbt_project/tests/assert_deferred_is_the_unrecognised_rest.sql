@@ -1,4 +1,5 @@
 -- A returned row is a document line whose deferred revenue at the cut-off is not the sum of its schedule still to come.
+{{ config(meta={'dagster': {'ref': {'name': 'journal_lines'}}}) }}
 with balances as (
     select entity_id, document_type, document_id, document_line_id as line_id, -sum(amount_tc) as deferred
     from {{ ref('journal_lines') }}

@@ -1,4 +1,5 @@
 -- A returned row is a moment at which a line (or obligation) shows more revenue than its price, or less than none.
+{{ config(meta={'dagster': {'ref': {'name': 'revenue_schedule'}}}) }}
 with moments as (
     select
         schedule.entity_id, schedule.document_type, schedule.document_id, schedule.document_line_id as line_id,

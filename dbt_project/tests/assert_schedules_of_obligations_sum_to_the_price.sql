@@ -1,4 +1,5 @@
 -- A returned row is an obligation recognised over time whose parts and catch-ups do not add up to its allocated price.
+{{ config(meta={'dagster': {'ref': {'name': 'obligation_states'}}}) }}
 with last_states as (
     select contract_no, line_id, entity_id, contract_id, price
     from {{ ref('obligation_states') }}

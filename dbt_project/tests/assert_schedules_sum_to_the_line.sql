@@ -1,5 +1,6 @@
 -- A returned row is a document line whose whole schedule is not its net less what reductions took from the unrecognised
 -- part: every minor unit is recognised once, after any sequence of credits, refunds, disputes and voids.
+{{ config(meta={'dagster': {'ref': {'name': 'revenue_schedule'}}}) }}
 with scheduled as (
     select entity_id, document_type, document_id, document_line_id as line_id, sum(amount) as amount
     from {{ ref('revenue_schedule') }}

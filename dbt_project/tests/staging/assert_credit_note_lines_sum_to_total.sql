@@ -1,4 +1,5 @@
 -- A returned row is a credit note whose lines and taxes do not add up to its total.
+{{ config(meta={'dagster': {'ref': {'name': 'stg_stripe__credit_notes'}}}) }}
 with lines as (
     select
         _source,

@@ -1,4 +1,5 @@
 -- A returned row is a finalised invoice whose lines and exclusive taxes do not add up to the total the customer was shown.
+{{ config(meta={'dagster': {'ref': {'name': 'stg_stripe__invoices'}}}) }}
 with lines as (
     select
         _source,
