@@ -20,7 +20,7 @@ import click
 from revenue_assets import __version__
 from revenue_assets.settings import Settings, SettingsError
 
-PERIOD = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+PERIOD = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 
 
 class PeriodType(click.ParamType):
@@ -46,15 +46,23 @@ def echo(line: str) -> None:
 @contextlib.contextmanager
 def sentences() -> Iterator[None]:
     """Errors that are meant for a person become one sentence and exit code 1, never a traceback."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, _told()):
+            raise click.ClickException(str(error)) from error
+        raise
+
+
+def _told() -> tuple[type[Exception], ...]:
+    """Errors whose message is a sentence. Imported only once there is one: some of their modules are heavy."""
     from revenue_assets.domain.strict_yaml import ConfigError
     from revenue_assets.project import ManifestError
     from revenue_assets.sources.base import SourceError
     from revenue_assets.store.engine import StoreError
+    from revenue_assets.trace import TraceError
 
-    try:
-        yield
-    except (ConfigError, ManifestError, SettingsError, SourceError, StoreError) as error:
-        raise click.ClickException(str(error)) from error
+    return ConfigError, ManifestError, SettingsError, SourceError, StoreError, TraceError
 
 
 @contextlib.contextmanager
@@ -117,6 +125,14 @@ def demo(seed: int | None, customers: int | None, months: int | None) -> None:
 @click.argument("period", type=PeriodType())
 def close(period: str) -> None:
     """Run everything for PERIOD (YYYY-MM) and lock it; refuses, with reasons, while a gate is red."""
+    from revenue_assets.domain.periods import last_day
+    from revenue_assets.partitions import FIRST_PERIOD
+
+    as_of = prepared().as_of
+    if period < FIRST_PERIOD:
+        raise click.ClickException(f"{period} cannot close: the first period is {FIRST_PERIOD}.")
+    if last_day(period) > as_of:  # a gate says so too, after minutes of work
+        raise click.ClickException(f"{period} cannot close: it ends on {last_day(period)}, the cut-off is {as_of}.")
     _job("monthly_close_job", period, then="publish_job")
 
 
@@ -171,12 +187,10 @@ def status(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable, unabridged.")
 def trace(identifier: str, as_json: bool) -> None:
     """The whole chain around any id: opportunity, invoice, payment, journal line, posting key, ERP document."""
-    from revenue_assets.trace import TraceError, print_trace, read_trace
+    from revenue_assets.trace import print_trace, read_trace
 
-    try:
+    with sentences():
         found = read_trace(prepared(), identifier)
-    except TraceError as error:
-        raise click.ClickException(str(error)) from error
     _print_json(found) if as_json else print_trace(found)
 
 

@@ -1,5 +1,6 @@
 """Fixtures of the integration tests; each lives in a module of its own. Small ledgers live beside the unit tests."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -8,3 +9,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 from erp_fixture import erp_server
 
 __all__ = ["erp_server"]
+
+# Longer trials are collected when they are asked for.
+collect_ignore = [] if os.environ.get("REVENUE_TRIALS") == "full" else ["test_demo_trials.py"]
