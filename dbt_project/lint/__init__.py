@@ -11,12 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import pass_context
+from jinja2 import Template, pass_context
 from jinja2.runtime import Context
-
-_PROJECT = yaml.safe_load((Path(__file__).parent.parent / "dbt_project.yml").read_text(encoding="utf-8"))
-# Values that dbt_project.yml takes from the environment.
-_VARS: dict[str, Any] = _PROJECT["vars"] | {"as_of": "2026-10-31"}
 
 execute = False
 
@@ -47,6 +43,19 @@ adapter = _Adapter()
 def env_var(name: str, default: str | None = None) -> str:
     """Placeholder for a directory from the environment; the models build file paths from it."""
     return name.lower() if default is None else default
+
+
+def _project_vars() -> dict[str, Any]:
+    """Variables of dbt_project.yml as they are without an environment; the cut-off, empty there, is a date."""
+    project = yaml.safe_load((Path(__file__).parent.parent / "dbt_project.yml").read_text(encoding="utf-8"))
+    found = {
+        name: Template(value).render(env_var=env_var) if isinstance(value, str) else value
+        for name, value in project["vars"].items()
+    }
+    return found | {"as_of": "2026-10-31"}
+
+
+_VARS = _project_vars()
 
 
 def var(name: str, default: Any = None) -> Any:

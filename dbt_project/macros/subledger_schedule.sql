@@ -75,14 +75,14 @@ select
                 then {{ half_up('cast(' ~ total ~ ' as hugeint) * ' ~ weights ~ '[i + 1]', 'whole') }}
                 else {{ total }} - coalesce(cast(list_sum(list_transform({{ weights }}[2:],
                     lambda w: {{ half_up('cast(' ~ total ~ ' as hugeint) * w', 'whole') }})) as bigint), 0) end)
-        else list_transform(floors, lambda f, i: cast(
-            case when {{ total }} < 0 then -1 else 1 end * (f + case when list_contains(raised, i) then 1 else 0 end) as bigint))
+        else list_transform(range(1, len(floors) + 1), lambda i: cast(
+            case when {{ total }} < 0 then -1 else 1 end * (floors[i] + case when list_contains(raised, i) then 1 else 0 end) as bigint))
     end as {{ parts }}
 from (
     select
         floored.*,
         list_transform(
-            list_sort(list_transform(remainders, lambda r, i: {'r': -r, 'i': i}))[
+            list_sort(list_transform(range(1, len(remainders) + 1), lambda i: {'r': -remainders[i], 'i': i}))[
                 1:abs(cast({{ total }} as hugeint)) - cast(list_sum(floors) as hugeint)],
             lambda x: x.i
         ) as raised

@@ -94,8 +94,7 @@ figures as (
         ) as data_hash
     from statements
     left join items
-        on
-        statements.recon_id = items.recon_id
+        on statements.recon_id = items.recon_id
         and statements.entity_id = items.entity_id
         and statements.period = items.period
         and statements.currency = items.currency
@@ -191,15 +190,13 @@ left join target_accounts on j.recon_id = target_accounts.recon_id and j.entity_
 left join oldest
     on j.recon_id = oldest.recon_code and j.entity_id = oldest.entity_code and j.period = oldest.period and j.currency = oldest.currency
 left join signoffs as preparer
-    on
-    preparer.role = 'preparer'
+    on preparer.role = 'preparer'
     and j.recon_id = preparer.recon_code
     and j.entity_id = preparer.entity_code
     and j.period = preparer.period
     and j.currency = preparer.currency
 left join signoffs as reviewer
-    on
-    reviewer.role = 'reviewer'
+    on reviewer.role = 'reviewer'
     and j.recon_id = reviewer.recon_code
     and j.entity_id = reviewer.entity_code
     and j.period = reviewer.period

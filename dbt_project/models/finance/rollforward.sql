@@ -122,8 +122,7 @@ ledger as (
     from periods
     cross join codes
     left join {{ ref('rec_gl_activity') }} as activity
-        on
-        codes.account_role = activity.owning_role
+        on codes.account_role = activity.owning_role
         and periods.entity_id = activity.entity_id
         and periods.period >= activity.period
     group by codes.code, periods.entity_id, periods.period
@@ -152,8 +151,7 @@ filled as (
     inner join ledger
         on shapes.code = ledger.code and periods.entity_id = ledger.entity_id and periods.period = ledger.period
     left join movements
-        on
-        shapes.code = movements.code
+        on shapes.code = movements.code
         and shapes.line_no = movements.line_no
         and periods.entity_id = movements.entity_id
         and periods.period = movements.period

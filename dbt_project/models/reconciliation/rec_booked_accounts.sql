@@ -44,13 +44,11 @@ placed as (
     left join batch_lines
         on members.batch_key = batch_lines.batch_key and members.batch_line_no = batch_lines.line_no
     left join accounts as family_accounts
-        on
-        booked.entity_id = family_accounts.entity_id
+        on booked.entity_id = family_accounts.entity_id
         and booked.account_role = family_accounts.account_role
         and booked.product_family = family_accounts.product_family
     left join accounts as role_accounts
-        on
-        booked.entity_id = role_accounts.entity_id
+        on booked.entity_id = role_accounts.entity_id
         and booked.account_role = role_accounts.account_role
         and role_accounts.product_family is null
 )

@@ -38,6 +38,5 @@ from booked as b
 full outer join erp as e
     on b.entity_id = e.entity_id and b.period = e.period and b.account_code = e.account_code
 left join {{ ref('rec_gl_accounts') }} as accounts
-    on
-    coalesce(b.entity_id, e.entity_id) = accounts.entity_id
+    on coalesce(b.entity_id, e.entity_id) = accounts.entity_id
     and coalesce(b.account_code, e.account_code) = accounts.account_code

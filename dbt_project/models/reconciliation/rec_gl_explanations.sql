@@ -70,8 +70,7 @@ batch_differences as (
         coalesce(b.amount, 0) - coalesce(d.amount, 0) as amount
     from batch_accounts as b
     full outer join keyed_accounts as d
-        on
-        b.entity_id = d.entity_id
+        on b.entity_id = d.entity_id
         and b.batch_key = d.batch_key
         and b.period = d.period
         and b.account_code = d.account_code
@@ -132,8 +131,7 @@ member_differences as (
         coalesce(m.amount, 0) - coalesce(b.amount, 0) as amount
     from member_accounts as m
     full outer join batch_accounts as b
-        on
-        m.entity_id = b.entity_id
+        on m.entity_id = b.entity_id
         and m.batch_key = b.batch_key
         and m.period = b.period
         and m.account_code = b.account_code

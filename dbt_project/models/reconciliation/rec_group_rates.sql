@@ -45,7 +45,7 @@ chosen as (
     where rates.rate_type in ('closing', 'spot') and rates.denominator > 0
     qualify row_number() over (
         partition by periods.period, rates.currency
-        order by rates.rate_date desc, case rates.rate_type when 'closing' then 0 else 1 end, rates.direct desc, rates.numerator
+        order by rates.rate_date desc, case rates.rate_type when 'closing' then 0 else 1 end asc, rates.direct desc, rates.numerator asc
     ) = 1
 )
 

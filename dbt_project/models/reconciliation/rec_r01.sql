@@ -115,8 +115,7 @@ facts as (
         ) as is_sold_elsewhere
     from pairs
     left join sold
-        on
-        pairs.has_left
+        on pairs.has_left
         and pairs.entity_id = sold.entity_id
         and pairs.left_currency = sold.currency
         and pairs.item_key = sold.opportunity_id || '|' || sold.product_code

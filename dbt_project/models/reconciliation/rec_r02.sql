@@ -70,8 +70,7 @@ placed_lines as (
         coalesce(periods.billing_period_start, lines.service_start) as period_start
     from invoice_lines as lines
     left join billing_periods as periods
-        on
-        lines.entity_id = periods.entity_id
+        on lines.entity_id = periods.entity_id
         and lines.subscription_item_id = periods.item_id
         and lines.service_start >= periods.billing_period_start
         and lines.service_start < periods.billing_period_end
@@ -101,8 +100,7 @@ repeats as (
         ) as nth
     from placed_lines as lines
     left join credited
-        on
-        lines.entity_id = credited.entity_id
+        on lines.entity_id = credited.entity_id
         and lines.invoice_id = credited.invoice_id
         and lines.line_id = credited.invoice_line_id
     where lines.amount > 0 and lines.amount > coalesce(credited.amount, 0)
@@ -122,8 +120,7 @@ billed as (
         coalesce(repeats.nth, 1) as nth
     from placed_lines as lines
     left join repeats
-        on
-        lines.entity_id = repeats.entity_id
+        on lines.entity_id = repeats.entity_id
         and lines.invoice_id = repeats.invoice_id
         and lines.line_id = repeats.line_id
     union all
@@ -140,13 +137,11 @@ billed as (
         coalesce(repeats.nth, 1) as nth
     from credits
     inner join placed_lines as lines
-        on
-        credits.entity_id = lines.entity_id
+        on credits.entity_id = lines.entity_id
         and credits.invoice_id = lines.invoice_id
         and credits.invoice_line_id = lines.line_id
     left join repeats
-        on
-        lines.entity_id = repeats.entity_id
+        on lines.entity_id = repeats.entity_id
         and lines.invoice_id = repeats.invoice_id
         and lines.line_id = repeats.line_id
 ),
@@ -211,8 +206,7 @@ balanced as (
         l.amount - r.amount as difference
     from left_totals as l
     inner join right_totals as r
-        on
-        l.entity_id = r.entity_id
+        on l.entity_id = r.entity_id
         and l.item_id = r.item_id
         and l.period_start = r.period_start
         and l.currency = r.currency
@@ -227,8 +221,7 @@ unbalanced as (
         || case when d.nth > 1 then '|again' || cast(d.nth as varchar) || '|' || d.reference else '' end as item_key
     from billed as d
     left join balanced as b
-        on
-        d.entity_id = b.entity_id
+        on d.entity_id = b.entity_id
         and d.item_id = b.item_id
         and d.period_start = b.period_start
         and d.currency = b.currency
@@ -265,8 +258,7 @@ right_side as (
         m.correlation_id
     from left_months as m
     inner join balanced as b
-        on
-        m.entity_id = b.entity_id
+        on m.entity_id = b.entity_id
         and m.item_id = b.item_id
         and m.period_start = b.period_start
         and m.currency = b.currency

@@ -68,8 +68,7 @@ candidates as (
         ) as payout_choice
     from payout_months
     inner join bank_lines
-        on
-        payout_months.entity_id = bank_lines.entity_id
+        on payout_months.entity_id = bank_lines.entity_id
         and payout_months.currency = bank_lines.currency
         and payout_months.amount = bank_lines.amount
         and payout_months.item_date <= bank_lines.accounting_date

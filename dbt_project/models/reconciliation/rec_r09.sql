@@ -170,8 +170,7 @@ explained as (
         explanations.explanation
     from balances
     inner join explanations
-        on
-        balances.entity_id = explanations.entity_id
+        on balances.entity_id = explanations.entity_id
         and balances.currency = explanations.currency
         and balances.cut_off >= explanations.since
     inner join report_days on balances.entity_id = report_days.entity_id and balances.period = report_days.period

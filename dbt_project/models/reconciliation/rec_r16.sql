@@ -114,12 +114,10 @@ facts as (
         right_groups.line_count as right_lines
     from pairs
     left join left_groups
-        on
-        pairs.entity_id = left_groups.entity_id
+        on pairs.entity_id = left_groups.entity_id
         and pairs.item_key = left_groups.batch_key || '|' || left_groups.account_code || '|' || left_groups.side
     left join right_groups
-        on
-        pairs.entity_id = right_groups.entity_id
+        on pairs.entity_id = right_groups.entity_id
         and right_groups.copy_no = 1
         and pairs.item_key = right_groups.batch_key || '|' || right_groups.account_code || '|' || right_groups.side
 ),

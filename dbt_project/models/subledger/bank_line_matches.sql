@@ -39,8 +39,9 @@ by_amount as (
         on lines.entity_id = payouts.entity_id and lines.currency = payouts.currency and lines.amount = payouts.amount
         and lines.accounting_date >= payouts.accounting_date
         and lines.accounting_date <= {{ add_days('payouts.accounting_date', 5) }}
-    where lines.event_key not in (select event_key from referenced)
-        and (payouts.entity_id, payouts.payout_id) not in (select entity_id, payout_id from referenced)
+    where
+        lines.event_key not in (select referenced.event_key from referenced)
+        and (payouts.entity_id, payouts.payout_id) not in (select referenced.entity_id, referenced.payout_id from referenced)
 )
 
 select event_key, payout_id from referenced

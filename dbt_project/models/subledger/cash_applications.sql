@@ -19,7 +19,8 @@ unplaced as (
         on payments.entity_id = policies.entity_id
         and policies.product_family = 'default'
         and payments.currency = policies.currency
-    where payments.reference is not null and not payments.is_advance and payments.application_fee_amount is null
+    where
+        payments.reference is not null and not payments.is_advance and payments.application_fee_amount is null
         and payments.amount > payments.applied_amount + payments.direct_amount + payments.direct_tax_amount
 ),
 

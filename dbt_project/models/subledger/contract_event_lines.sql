@@ -30,15 +30,21 @@ converted as (
         booked.* exclude (amount, ssp, constrained_amount),
         contracts.currency,
         {{ pow10('own.exponent') }} as minor_per_unit,
-        case when booked.exchange_rate_e12 is null then booked.amount
+        case
+            when booked.exchange_rate_e12 is null then booked.amount
             else {{ half_up('booked.amount * booked.exchange_rate_e12 * ' ~ pow10('own.exponent'),
-                'cast(1000000000000 as hugeint) * ' ~ pow10('coalesce(other.exponent, own.exponent)')) }} end as amount,
-        case when booked.exchange_rate_e12 is null or booked.ssp is null then booked.ssp
+                'cast(1000000000000 as hugeint) * ' ~ pow10('coalesce(other.exponent, own.exponent)')) }}
+        end as amount,
+        case
+            when booked.exchange_rate_e12 is null or booked.ssp is null then booked.ssp
             else {{ half_up('booked.ssp * booked.exchange_rate_e12 * ' ~ pow10('own.exponent'),
-                'cast(1000000000000 as hugeint) * ' ~ pow10('coalesce(other.exponent, own.exponent)')) }} end as ssp,
-        case when booked.exchange_rate_e12 is null or booked.constrained_amount is null then booked.constrained_amount
+                'cast(1000000000000 as hugeint) * ' ~ pow10('coalesce(other.exponent, own.exponent)')) }}
+        end as ssp,
+        case
+            when booked.exchange_rate_e12 is null or booked.constrained_amount is null then booked.constrained_amount
             else {{ half_up('booked.constrained_amount * booked.exchange_rate_e12 * ' ~ pow10('own.exponent'),
-                'cast(1000000000000 as hugeint) * ' ~ pow10('coalesce(other.exponent, own.exponent)')) }} end as constrained_amount
+                'cast(1000000000000 as hugeint) * ' ~ pow10('coalesce(other.exponent, own.exponent)')) }}
+        end as constrained_amount
     from booked
     inner join {{ ref('contract_events') }} as events on booked.contract_no = events.contract_no and events.kind = 'book'
     inner join {{ ref('can_contracts') }} as contracts on events.event_key = contracts.event_key
@@ -68,10 +74,12 @@ discount_shares as (
     from (
         select
             contract_no, line_id,
-            floor_amount + case when row_number() over (
-                partition by contract_no, discount_no
-                order by cast(amount as hugeint) * weight - cast(floor_amount as hugeint) * whole desc, line_id
-            ) <= amount - sum(floor_amount) over (partition by contract_no, discount_no) then 1 else 0 end as share_amount
+            floor_amount + case
+                when row_number() over (
+                    partition by contract_no, discount_no
+                    order by cast(amount as hugeint) * weight - cast(floor_amount as hugeint) * whole desc, line_id
+                ) <= amount - sum(floor_amount) over (partition by contract_no, discount_no) then 1 else 0
+            end as share_amount
         from discount_floors
     ) as shared
     group by 1, 2
@@ -110,9 +118,12 @@ revisions as (
     where events.kind = 'estimate' and estimates.line_id is not null
     union all
     select
-        events.contract_no, events.step, performances.line_id, 'perform' as action, null, null, null, null, null, null, false, null,
-        null, null, null, null, 0, performances.measure, cast(performances.cumulative * 1000000000000 as hugeint),
-        cast(performances.expected_total * 1000000000000 as hugeint), null, null
+        events.contract_no, events.step, performances.line_id, 'perform' as action, null as option_line_id, null as kind,
+        null as product_family, null as product_id, null as amount, null as ssp, false as is_residual, null as expected_amount,
+        null as quantity_e12, null as minor_per_unit, null as service_start, null as service_end, 0 as discount_share,
+        performances.measure, cast(performances.cumulative * 1000000000000 as hugeint) as cumulative_e12,
+        cast(performances.expected_total * 1000000000000 as hugeint) as expected_total_e12,
+        null as new_unit_price_e12, null as new_constrained
     from {{ ref('contract_events') }} as events
     inner join {{ ref('can_performance') }} as performances on events.event_key = performances.event_key
     where events.kind = 'perform'

@@ -50,11 +50,13 @@ billed as (
 
 -- Refund liability of an obligation: the share of what was billed that is not expected to be kept.
 refund_steps as (
-    select contract_no, line_id, event_key, posting_date, time, sequence, event_id, document_line_id, amount as billed,
+    select
+        contract_no, line_id, event_key, posting_date, time, sequence, event_id, document_line_id, amount as billed,
         cast(null as bigint) as stated, cast(null as bigint) as expected
     from billed
     union all
-    select contract_no, line_id, event_key, posting_date, time, sequence, event_id, null as document_line_id, 0 as billed,
+    select
+        contract_no, line_id, event_key, posting_date, time, sequence, event_id, null as document_line_id, 0 as billed,
         amount as stated, expected_amount as expected
     from states
     where is_active

@@ -1,6 +1,7 @@
 -- One row per obligation of a contract, ever: its key, family, policy and the lists of every window it was given.
 with first_lines as (
-    select contract_no, line_id, min(step) as first_step, arg_min(coalesce(product_family, 'default'), step) as product_family,
+    select
+        contract_no, line_id, min(step) as first_step, arg_min(coalesce(product_family, 'default'), step) as product_family,
         arg_min(coalesce(kind, 'service'), step) as kind, arg_min(product_id, step) as product_id,
         max(minor_per_unit) as minor_per_unit
     from {{ ref('contract_event_lines') }}

@@ -15,7 +15,8 @@ movements as (
     select entity_id, document_type, document_id, line_id, 'part' as kind, segment_no, part_no, recognised_on as moved_on, amount
     from {{ ref('recognition_parts') }}
     union all
-    select entity_id, document_type, document_id, line_id, 'effect' as kind, 0 as segment_no, step as part_no, posting_date as moved_on,
+    select
+        entity_id, document_type, document_id, line_id, 'effect' as kind, 0 as segment_no, step as part_no, posting_date as moved_on,
         eff_unrecognised as amount
     from {{ ref('line_effects') }}
     where eff_unrecognised <> 0

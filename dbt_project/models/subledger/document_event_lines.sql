@@ -1,6 +1,7 @@
 -- One row per document event and line that the event names: credit note lines, refund allocations, recalculated tax.
 with named as (
-    select events.doc_no, events.step, lines.invoice_line_id as line_id, lines.amount as net, lines.tax_amount as tax,
+    select
+        events.doc_no, events.step, lines.invoice_line_id as line_id, lines.amount as net, lines.tax_amount as tax,
         cast(null as bigint) as gross
     from {{ ref('document_events') }} as events
     inner join {{ ref('can_credit_note_lines') }} as lines on events.event_key = lines.event_key

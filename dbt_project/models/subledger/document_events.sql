@@ -34,22 +34,25 @@ payment_reductions as (
     from disputes
     inner join {{ ref('dispute_cases') }} as cases
         on disputes.entity_id = cases.entity_id and disputes.dispute_id = cases.dispute_id
-    where (cases.dispute_policy = 'proportional_contra' and disputes.event_type = 'dispute.funds_withdrawn')
-        or (cases.dispute_policy = 'park_in_receivable' and disputes.event_type = 'dispute.closed'
-            and disputes.outcome = 'lost' and cases.withdrawn > cases.reinstated)
+    where
+        (cases.dispute_policy = 'proportional_contra' and disputes.event_type = 'dispute.funds_withdrawn')
+        or (
+            cases.dispute_policy = 'park_in_receivable' and disputes.event_type = 'dispute.closed'
+            and disputes.outcome = 'lost' and cases.withdrawn > cases.reinstated
+        )
 ),
 
 -- A refund first returns what of the payment was never applied; only the rest reduces what the payment paid for.
 stated_allocations as (
     select event_key, invoice_id, line_id, cast(sum(amount) as bigint) as amount
     from {{ ref('can_refund_allocations') }}
-    group by 1, 2, 3
+    group by event_key, invoice_id, line_id
 ),
 
 payment_flows as (
     select entity_id, payment_id, event_key, {{ fact_order() }}, amount as refunded, 0 as applied_later
     from payment_reductions
-    where purpose = 'refund' and event_key not in (select event_key from stated_allocations)
+    where purpose = 'refund' and event_key not in (select stated_allocations.event_key from stated_allocations)
     union all
     select entity_id, payment_id, event_key, {{ fact_order() }}, 0 as refunded, amount as applied_later
     from {{ ref('cash_applications') }}
@@ -85,7 +88,8 @@ document_reductions as (
 
 -- What a payment paid for: the invoices it was applied to, or the direct sale; each counts with its gross.
 paid_documents as (
-    select distinct applications.entity_id, applications.payment_id, applications.invoice_entity_id as document_entity_id,
+    select distinct
+        applications.entity_id, applications.payment_id, applications.invoice_entity_id as document_entity_id,
         'invoice' as document_type, applications.invoice_id as document_id
     from {{ ref('cash_applications') }} as applications
     where applications.is_invoice_known
@@ -112,14 +116,16 @@ weighted as (
         on paid.document_entity_id = documents.entity_id
         and paid.document_type = documents.document_type
         and paid.document_id = documents.document_id
-    where reductions.event_key not in (select event_key from stated_allocations)
+    where reductions.event_key not in (select stated_allocations.event_key from stated_allocations)
 ),
 
 floored as (
     select
         *,
-        case when part_count = 1 or whole = 0 then case when part_no = 1 then amount else 0 end
-            else {{ floor_share("amount", "gross_amount", "whole") }} end as floor_amount
+        case
+            when part_count = 1 or whole = 0 then case when part_no = 1 then amount else 0 end
+            else {{ floor_share("amount", "gross_amount", "whole") }}
+        end as floor_amount
     from weighted
 ),
 
@@ -129,9 +135,12 @@ apportioned as (
         floor_amount + case
             when row_number() over (
                 partition by event_key
-                order by case when whole = 0 or part_count = 1 then 0
-                    else cast(amount as hugeint) * gross_amount - cast(floor_amount as hugeint) * whole end desc, part_no
-            ) <= amount - sum(floor_amount) over (partition by event_key) then 1 else 0 end as document_amount
+                order by case
+                    when whole = 0 or part_count = 1 then 0
+                    else cast(amount as hugeint) * gross_amount - cast(floor_amount as hugeint) * whole
+                end desc, part_no
+            ) <= amount - sum(floor_amount) over (partition by event_key) then 1 else 0
+        end as document_amount
     from floored
 ),
 
@@ -145,38 +154,42 @@ events as (
     where applications.is_invoice_known
     union all
     select
-        entity_id, 'invoice', invoice_id, 'credit', event_key, posting_date, accounting_date, time, sequence, event_id,
-        net_amount, 0, timing, credit_note_id
+        entity_id, 'invoice' as document_type, invoice_id as document_id, 'credit' as kind, event_key, posting_date,
+        accounting_date, time, sequence, event_id, net_amount as amount, 0 as part_no, timing as purpose, credit_note_id as reference_id
     from credits
     union all
     select
-        voids.entity_id, 'invoice', credits.invoice_id, 'credit_void', voids.event_key, voids.posting_date, voids.accounting_date,
-        voids.time, voids.sequence, voids.event_id, 0, 0, credits.timing, voids.credit_note_id
+        voids.entity_id, 'invoice' as document_type, credits.invoice_id as document_id, 'credit_void' as kind, voids.event_key,
+        voids.posting_date, voids.accounting_date, voids.time, voids.sequence, voids.event_id, 0 as amount, 0 as part_no,
+        credits.timing as purpose, voids.credit_note_id as reference_id
     from ({{ posted('can_credit_note_voids') }}) as voids
     inner join credits on voids.entity_id = credits.entity_id and voids.credit_note_id = credits.credit_note_id
     union all
     select
-        entity_id, 'invoice', invoice_id, case event_type when 'invoice.voided' then 'void' else 'write_off' end,
-        event_key, posting_date, accounting_date, time, sequence, event_id, 0, 0, null, invoice_id
+        entity_id, 'invoice' as document_type, invoice_id as document_id,
+        case event_type when 'invoice.voided' then 'void' else 'write_off' end as kind, event_key, posting_date,
+        accounting_date, time, sequence, event_id, 0 as amount, 0 as part_no, null as purpose, invoice_id as reference_id
     from ({{ posted('can_invoice_ends') }}) as ends
     union all
     select
-        document_entity_id, document_type, document_id, 'reduce', event_key, posting_date, accounting_date, time, sequence,
-        event_id, document_amount, part_no, purpose, reduction_id
+        document_entity_id as entity_id, document_type, document_id, 'reduce' as kind, event_key, posting_date,
+        accounting_date, time, sequence, event_id, document_amount as amount, part_no, purpose, reduction_id as reference_id
     from apportioned
     union all
     select
-        reductions.entity_id, 'invoice', allocations.invoice_id, 'reduce', reductions.event_key, reductions.posting_date,
-        reductions.accounting_date, reductions.time, reductions.sequence, reductions.event_id, sum(allocations.amount), 0,
-        reductions.purpose, reductions.reduction_id
+        reductions.entity_id, 'invoice' as document_type, allocations.invoice_id as document_id, 'reduce' as kind,
+        reductions.event_key, reductions.posting_date, reductions.accounting_date, reductions.time, reductions.sequence,
+        reductions.event_id, sum(allocations.amount) as amount, 0 as part_no, reductions.purpose, reductions.reduction_id as reference_id
     from payment_reductions as reductions
     inner join stated_allocations as allocations on reductions.event_key = allocations.event_key
     group by all
     union all
     select
-        coalesce(apportioned.document_entity_id, failures.entity_id), coalesce(apportioned.document_type, 'invoice'),
-        coalesce(apportioned.document_id, allocated.invoice_id), 'restore', failures.event_key, failures.posting_date,
-        failures.accounting_date, failures.time, failures.sequence, failures.event_id, 0, 0, 'refund', failures.refund_id
+        coalesce(apportioned.document_entity_id, failures.entity_id) as entity_id,
+        coalesce(apportioned.document_type, 'invoice') as document_type,
+        coalesce(apportioned.document_id, allocated.invoice_id) as document_id, 'restore' as kind, failures.event_key,
+        failures.posting_date, failures.accounting_date, failures.time, failures.sequence, failures.event_id, 0 as amount,
+        0 as part_no, 'refund' as purpose, failures.refund_id as reference_id
     from ({{ posted('can_refund_failures') }}) as failures
     inner join refunds on failures.entity_id = refunds.entity_id and failures.refund_id = refunds.refund_id
     left join apportioned on refunds.event_key = apportioned.event_key
@@ -184,8 +197,8 @@ events as (
     where refunds.credit_note_id is null and coalesce(apportioned.document_id, allocated.invoice_id) is not null
     union all
     select
-        entity_id, 'invoice', document_id, 'tax_change', event_key, posting_date, accounting_date, time, sequence, event_id,
-        cast(sum(new_amount - old_amount) as bigint), 0, null, document_id
+        entity_id, 'invoice' as document_type, document_id, 'tax_change' as kind, event_key, posting_date, accounting_date,
+        time, sequence, event_id, cast(sum(new_amount - old_amount) as bigint) as amount, 0 as part_no, null as purpose, document_id as reference_id
     from ({{ posted('can_tax_recalculations') }}) as recalculated
     where document_type = 'invoice'
     group by all
@@ -218,7 +231,8 @@ active as (
         select entity_id, document_type, document_id
         from known
         group by entity_id, document_type, document_id
-        having count(*) filter (where kind <> 'apply') > 0
+        having
+            count(*) filter (where kind <> 'apply') > 0
             or sum(amount) > greatest(max(receivable), 0)
             or min(amount) < 0
             or max(payment_tolerance) > 0

@@ -44,8 +44,10 @@ values_of_documents as (
         {{ half_up('documents.receivable * documents.rate_num', 'documents.rate_den') }}
         + {{ half_up('documents.customer_balance_applied * documents.rate_num', 'documents.rate_den') }}
         + coalesce(advances_by_invoice.amount_fc, 0)
-        + case when documents.document_type = 'invoice' then 0
-            else {{ half_up('documents.gross_amount * documents.rate_num', 'documents.rate_den') }} end as total_fc
+        + case
+            when documents.document_type = 'invoice' then 0
+            else {{ half_up('documents.gross_amount * documents.rate_num', 'documents.rate_den') }}
+        end as total_fc
     from documents
     left join advances_by_invoice
         on documents.document_type = 'invoice'

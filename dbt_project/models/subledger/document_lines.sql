@@ -74,9 +74,9 @@ governed as (
 select
     * exclude (immediate_max_days),
     treatment in ('contract', 'usage')
-        or service_start is null
-        or service_end is null
-        or service_end <= service_start
-        or recognition in ('as_invoiced', 'point_in_time', 'proportional_performance', 'breakage')
-        or (service_end - service_start) <= immediate_max_days as at_once
+    or service_start is null
+    or service_end is null
+    or service_end <= service_start
+    or recognition in ('as_invoiced', 'point_in_time', 'proportional_performance', 'breakage')
+    or (service_end - service_start) <= immediate_max_days as at_once
 from governed

@@ -16,7 +16,7 @@ late_receivables as (
 first_payments as (
     select invoice_entity_id as entity_id, invoice_id, min(posting_date) as paid_date
     from ({{ posted('can_payment_applications') }}) as applications
-    where invoice_entity_id in (select entity_id from late_receivables)
+    where invoice_entity_id in (select late_receivables.entity_id from late_receivables)
     group by 1, 2
 ),
 
@@ -25,7 +25,7 @@ cancellable as (
     from {{ ref('can_invoice_lines') }} as lines
     inner join {{ ref('can_contracts') }} as contracts
         on lines.entity_id = contracts.entity_id and lines.contract_id = contracts.contract_id
-    where contracts.is_cancellable and lines.entity_id in (select entity_id from late_receivables)
+    where contracts.is_cancellable and lines.entity_id in (select late_receivables.entity_id from late_receivables)
 ),
 
 timed as (

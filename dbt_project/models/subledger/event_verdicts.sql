@@ -14,7 +14,8 @@ with affected as (
         and {{ period_of('events.effective_date') }} = closed.period
         and events.recorded_time >= closed.closed_from
         and events.recorded_time < closed.closed_to
-    where events.type not like 'period.%' and events.type not like '%.reported' and events.type not like 'erp.%'
+    where
+        events.type not like 'period.%' and events.type not like '%.reported' and events.type not like 'erp.%'
         and events.type not in ('fx_rate.published', 'dunning.status_changed', 'payment.failed', 'subscription.created')
 ),
 
@@ -76,7 +77,8 @@ late as (
             when policies.closed_period_policy = 'reject' then 'closed_period'
             when policies.prior_period_materiality < case
                 when amounts.currency = policies.functional_currency or rates.num is null then amounts.gross
-                else {{ half_up('amounts.gross * rates.num', 'rates.den') }} end then 'closed_period_material'
+                else {{ half_up('amounts.gross * rates.num', 'rates.den') }}
+            end then 'closed_period_material'
         end as blocked_class,
         'accounting date ' || cast(affected.effective_date as varchar) || ' is in a period closed when it was recorded' as detail
     from affected
@@ -99,7 +101,8 @@ balance_txns as (
     select event_key, entity_id, bt_id, 'refund ' || refund_id as object_id, refund_id as subject, accounting_date, time, sequence, event_id
     from {{ ref('can_refunds') }} where bt_id is not null
     union all
-    select txns.event_key, txns.entity_id, txns.bt_id, 'dispute ' || txns.dispute_id as object_id, txns.dispute_id as subject,
+    select
+        txns.event_key, txns.entity_id, txns.bt_id, 'dispute ' || txns.dispute_id as object_id, txns.dispute_id as subject,
         steps.accounting_date, steps.time, steps.sequence, steps.event_id
     from {{ ref('can_dispute_txns') }} as txns
     inner join {{ ref('can_dispute_events') }} as steps on txns.event_key = steps.event_key

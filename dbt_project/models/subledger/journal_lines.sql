@@ -41,16 +41,19 @@ hashed as (
 recognised as (
     select
         *,
-        md5('revenue.recognised' || '|' || cast(posting_date as varchar) || '|' || service_period || '|' || document_type || '|' || document_id || '|'
+        md5(
+            'revenue.recognised' || '|' || cast(posting_date as varchar) || '|' || service_period || '|' || document_type || '|' || document_id || '|'
             || document_line_id || '|' || balance_role || '|' || currency || '|' || cast(amount as varchar) || '|'
             || cast(discount_amount as varchar) || '|' || product_family || '|' || coalesce(customer_id, '') || '|'
-            || cast(is_prior_period as varchar)) as entry_hash
+            || cast(is_prior_period as varchar)
+        ) as entry_hash
     from {{ ref('recognition_entries') }}
     where currency = functional_currency and posting_date <= {{ as_of() }}
 ),
 
 recognised_legs as (
-    select *, 1 as line_no, balance_role as account_role, amount as amount_tc,
+    select
+        *, 1 as line_no, balance_role as account_role, amount as amount_tc,
         case treatment when 'pending' then 'unbilled_receivable|' || document_id end as pool
     from recognised
     where amount <> 0
@@ -109,5 +112,5 @@ select
     tax_code,
     correlation_id,
     pool as open_item,
-    (select max(policy_hash) from {{ ref('line_policies') }}) as policy_hash
+    (select max(policies.policy_hash) from {{ ref('line_policies') }} as policies) as policy_hash
 from lines

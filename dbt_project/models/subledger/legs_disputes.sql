@@ -53,6 +53,11 @@ gross_values as (
     group by 1
 ),
 
+payment_documents as (
+    select entity_id, document_id from {{ ref('documents') }}
+    where document_type = 'payment'
+),
+
 -- The claim stands at the rate of the sale.
 sale_rates as (
     select
@@ -64,7 +69,7 @@ sale_rates as (
         where is_invoice_known and entity_id = invoice_entity_id
         union
         select entity_id, document_id as payment_id, document_id, 'payment' as document_type
-        from {{ ref('documents') }} where document_type = 'payment'
+        from payment_documents
     ) as paid
     inner join {{ ref('documents') }} as documents
         on paid.entity_id = documents.entity_id and paid.document_type = documents.document_type
@@ -88,7 +93,8 @@ claims as (
     from steps
     left join sale_rates on steps.entity_id = sale_rates.entity_id and steps.disputed_payment_id = sale_rates.payment_id
     left join gross_values on steps.event_key = gross_values.event_key
-    where steps.event_type <> 'dispute.opened'
+    where
+        steps.event_type <> 'dispute.opened'
         and (steps.event_type <> 'dispute.closed' or (steps.outcome = 'lost' and steps.still_withdrawn <> 0))
 ),
 
@@ -117,8 +123,8 @@ union all
     leg_no=90, document_type="'dispute'", document_id='dispute_id', currency='sale_currency', pool="'disputes_receivable|' || dispute_id",
     where="dispute_policy = 'park_in_receivable'") }}
 union all
-{{ leg('claims', "'recoverables'", '-claim', '-coalesce(moved_fc, claim_fc)', leg_no=91, document_type="'dispute'", document_id='dispute_id', currency='sale_currency',
-    where="dispute_policy = 'proportional_contra' and event_type = 'dispute.funds_reinstated'") }}
+{{ leg('claims', "'recoverables'", '-claim', '-coalesce(moved_fc, claim_fc)', leg_no=91, document_type="'dispute'", document_id='dispute_id',
+    currency='sale_currency', where="dispute_policy = 'proportional_contra' and event_type = 'dispute.funds_reinstated'") }}
 union all
 {{ leg('unplaced', "'disputes'", 'rest', 'rest', leg_no=92, document_type="'dispute'", document_id='dispute_id', currency='sale_currency') }}
 union all

@@ -22,7 +22,7 @@ revenue_legs as (
         document_line_id as line_id, currency, functional_currency, product_family, correlation_id,
         -amount as amount_tc, -amount as amount_fc
     from {{ ref('recognition_entries') }}
-    where currency = functional_currency and entity_id in (select entity_id from shares)
+    where currency = functional_currency and entity_id in (select shares.entity_id from shares)
 ),
 
 earned as (
@@ -79,17 +79,27 @@ valued as (
 ),
 
 sides as (
-    select *, 'contracting' as side, entity_id as booking_entity, performing_entity as counterparty, functional_currency as book_currency,
-        share_fc as value_fc from valued
+    select
+        *, 'contracting' as side, entity_id as booking_entity, performing_entity as counterparty, functional_currency as book_currency,
+        share_fc as value_fc
+    from valued
     union all
-    select *, 'performing' as side, performing_entity as booking_entity, entity_id as counterparty, performing_currency as book_currency,
-        performing_fc as value_fc from valued
+    select
+        *, 'performing' as side, performing_entity as booking_entity, entity_id as counterparty, performing_currency as book_currency,
+        performing_fc as value_fc
+    from valued
 ),
 
 legs as (
-    select *, 1 as leg_no, case side when 'contracting' then 'revenue_share_expense' else 'intercompany_receivable' end as account_role, 1 as direction from sides
+    select
+        *, 1 as leg_no, 1 as direction,
+        case side when 'contracting' then 'revenue_share_expense' else 'intercompany_receivable' end as account_role
+    from sides
     union all
-    select *, 2 as leg_no, case side when 'contracting' then 'intercompany_payable' else 'intercompany_revenue' end as account_role, -1 as direction from sides
+    select
+        *, 2 as leg_no, -1 as direction,
+        case side when 'contracting' then 'intercompany_payable' else 'intercompany_revenue' end as account_role
+    from sides
 )
 
 select

@@ -10,8 +10,10 @@ openings as (
         'opening_balance.loaded' as event_type,
         'opening_balance' as document_type,
         coalesce(balances.document_id, balances.event_id) as own_document_id,
-        case when balances.currency = entities.functional_currency then balances.amount
-            else coalesce(balances.amount_fc, {{ half_up('balances.amount * coalesce(rates.num, 0)', 'coalesce(rates.den, 1)') }}) end as value_fc,
+        case
+            when balances.currency = entities.functional_currency then balances.amount
+            else coalesce(balances.amount_fc, {{ half_up('balances.amount * coalesce(rates.num, 0)', 'coalesce(rates.den, 1)') }})
+        end as value_fc,
         balances.account_role || '|' || coalesce(balances.document_id, balances.customer_id, '') as item
     from ({{ posted('can_opening_balances') }}) as balances
     inner join entities on balances.entity_id = entities.entity_id

@@ -1,7 +1,7 @@
 -- One row per leg of a payment entry, and of the later application of unapplied cash.
 with payments as (
     select
-        payments.* exclude (settled_currency, settled_amount),
+        payments.* exclude (settled_currency, settled_amount),  -- noqa: RF02
         settlements.settled_currency,
         settlements.functional_currency,
         settlements.gross,

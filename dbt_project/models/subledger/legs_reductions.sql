@@ -64,11 +64,15 @@ valued as (
     select
         *,
         case when currency = functional_currency then eff_recognised else {{ share('net_fc', 'eff_recognised', 'line_net') }} end as recognised_fc,
-        case when currency = functional_currency then eff_unrecognised
-            else coalesce(deferred_fc, {{ share('net_fc', 'eff_unrecognised', 'line_net') }}) end as unrecognised_fc,
-        case when currency = functional_currency then eff_tax
+        case
+            when currency = functional_currency then eff_unrecognised
+            else coalesce(deferred_fc, {{ share('net_fc', 'eff_unrecognised', 'line_net') }})
+        end as unrecognised_fc,
+        case
+            when currency = functional_currency then eff_tax
             when line_tax = 0 then {{ at_rate('eff_tax') }}
-            else {{ share('tax_fc', 'eff_tax', 'line_tax') }} end as taxes_fc
+            else {{ share('tax_fc', 'eff_tax', 'line_tax') }}
+        end as taxes_fc
     from placed
 ),
 
@@ -78,12 +82,18 @@ taxed as (
         coalesce(taxes.tax_line_no, 1) as tax_line_no,
         taxes.tax_code as leg_tax_code,
         taxes.jurisdiction as leg_jurisdiction,
-        case when taxes.amount is null or valued.line_tax = 0 or valued.kind = 'tax_change' then valued.eff_tax
-            else {{ share('valued.eff_tax', 'taxes.tax_to_here', 'valued.line_tax') }}
-                - {{ share('valued.eff_tax', 'taxes.tax_to_here - taxes.amount', 'valued.line_tax') }} end as leg_tax,
-        case when taxes.amount is null or valued.line_tax = 0 or valued.kind = 'tax_change' then valued.taxes_fc
-            else {{ share('valued.taxes_fc', 'taxes.tax_to_here', 'valued.line_tax') }}
-                - {{ share('valued.taxes_fc', 'taxes.tax_to_here - taxes.amount', 'valued.line_tax') }} end as leg_tax_fc
+        case
+            when taxes.amount is null or valued.line_tax = 0 or valued.kind = 'tax_change' then valued.eff_tax
+            else
+                {{ share('valued.eff_tax', 'taxes.tax_to_here', 'valued.line_tax') }}
+                - {{ share('valued.eff_tax', 'taxes.tax_to_here - taxes.amount', 'valued.line_tax') }}
+        end as leg_tax,
+        case
+            when taxes.amount is null or valued.line_tax = 0 or valued.kind = 'tax_change' then valued.taxes_fc
+            else
+                {{ share('valued.taxes_fc', 'taxes.tax_to_here', 'valued.line_tax') }}
+                - {{ share('valued.taxes_fc', 'taxes.tax_to_here - taxes.amount', 'valued.line_tax') }}
+        end as leg_tax_fc
     from valued
     left join (
         select
@@ -120,8 +130,10 @@ notes as (
         cast(sum(valued.recognised_fc + valued.unrecognised_fc + valued.taxes_fc) as bigint) as gross_fc,
         max(credits.has_settlement) as has_settlement,
         max(case when credits.has_settlement then credits.settlement_refund else coalesce(ways_in.paid, 0) end) as refund_weight,
-        max(case when credits.has_settlement then credits.settlement_customer_balance
-            else greatest(documents.customer_balance_applied, 0) end) as balance_weight,
+        max(case
+            when credits.has_settlement then credits.settlement_customer_balance
+            else greatest(documents.customer_balance_applied, 0)
+        end) as balance_weight,
         max(case when credits.has_settlement then credits.settlement_out_of_band else coalesce(ways_in.paid_outside, 0) end) as outside_weight
     from valued
     inner join {{ ref('can_credit_notes') }} as credits
@@ -141,27 +153,35 @@ weighed as (
 settled as (
     select
         *,
-        case when purpose = 'pre_payment' then 0 when all_weight = 0 then gross
-            else {{ share('gross', 'refund_weight', 'all_weight') }} end as to_refund,
-        case when purpose = 'pre_payment' or all_weight = 0 then 0
-            else {{ share('gross', 'refund_weight + balance_weight', 'all_weight') }} - {{ share('gross', 'refund_weight', 'all_weight') }} end as to_balance,
-        case when purpose = 'pre_payment' or all_weight = 0 then 0
-            else gross - {{ share('gross', 'refund_weight + balance_weight', 'all_weight') }} end as to_outside
+        case
+            when purpose = 'pre_payment' then 0
+            when all_weight = 0 then gross
+            else {{ share('gross', 'refund_weight', 'all_weight') }}
+        end as to_refund,
+        case
+            when purpose = 'pre_payment' or all_weight = 0 then 0
+            else {{ share('gross', 'refund_weight + balance_weight', 'all_weight') }} - {{ share('gross', 'refund_weight', 'all_weight') }}
+        end as to_balance,
+        case
+            when purpose = 'pre_payment' or all_weight = 0 then 0
+            else gross - {{ share('gross', 'refund_weight + balance_weight', 'all_weight') }}
+        end as to_outside
     from weighed
 )
 
-{{ leg('valued', 'contra_role', "case when kind = 'write_off' or (kind = 'void' and treatment = 'contract') then 0 else eff_recognised end", 'recognised_fc', leg_no='leg_base + 1000 * line_no + 1',
-    line_id='line_id', product_family='product_family', customer_id='customer_id') }}
+{{ leg('valued', 'contra_role', "case when kind = 'write_off' or (kind = 'void' and treatment = 'contract') then 0 else eff_recognised end",
+    'recognised_fc', leg_no='leg_base + 1000 * line_no + 1', line_id='line_id', product_family='product_family', customer_id='customer_id') }}
 union all
 {{ leg('valued', "'deferred_revenue'", 'eff_unrecognised', 'unrecognised_fc', leg_no='leg_base + 1000 * line_no + 2',
     line_id='line_id', product_family='product_family', customer_id='customer_id') }}
 union all
-{{ leg('taxed', "case when is_tax_relieved then 'tax_liability' else contra_role end", "case when kind = 'write_off' and not is_tax_relieved then 0 else leg_tax end",
-    'leg_tax_fc', leg_no='leg_base + 1000 * line_no + 10 + tax_line_no', line_id='line_id', product_family='product_family',
-    customer_id='customer_id', jurisdiction='case when is_tax_relieved then leg_jurisdiction end', tax_code='case when is_tax_relieved then leg_tax_code end') }}
+{{ leg('taxed', "case when is_tax_relieved then 'tax_liability' else contra_role end",
+    "case when kind = 'write_off' and not is_tax_relieved then 0 else leg_tax end", 'leg_tax_fc',
+    leg_no='leg_base + 1000 * line_no + 10 + tax_line_no', line_id='line_id', product_family='product_family', customer_id='customer_id',
+    jurisdiction='case when is_tax_relieved then leg_jurisdiction end', tax_code='case when is_tax_relieved then leg_tax_code end') }}
 union all
-{{ leg('valued', "'other_loss'", 'eff_excess', at_rate('eff_excess'), leg_no='leg_base + 1000 * line_no + 3', line_id='line_id', product_family='product_family',
-    customer_id='customer_id') }}
+{{ leg('valued', "'other_loss'", 'eff_excess', at_rate('eff_excess'), leg_no='leg_base + 1000 * line_no + 3',
+    line_id='line_id', product_family='product_family', customer_id='customer_id') }}
 union all
 {{ leg('valued', "'recoverables'", '-eff_recovered', '-(' ~ at_rate('eff_recovered') ~ ')', leg_no='leg_base + 1000 * line_no + 4',
     customer_id='customer_id') }}

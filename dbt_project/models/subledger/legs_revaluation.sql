@@ -7,14 +7,19 @@ with closing as (
         case when rates.to_currency = entities.functional_currency then rates.from_currency else rates.to_currency end as currency,
         entities.functional_currency,
         rates.rate_date,
-        case when rates.to_currency = entities.functional_currency
-            then rates.rate_e12 * {{ pow10('functional.exponent') }}
-            else cast(1000000000000 as hugeint) * {{ pow10('functional.exponent') }} end as rate_num,
-        case when rates.to_currency = entities.functional_currency
-            then cast(1000000000000 as hugeint) * {{ pow10('other.exponent') }}
-            else rates.rate_e12 * {{ pow10('other.exponent') }} end as rate_den,
+        case
+            when rates.to_currency = entities.functional_currency
+                then rates.rate_e12 * {{ pow10('functional.exponent') }}
+            else cast(1000000000000 as hugeint) * {{ pow10('functional.exponent') }}
+        end as rate_num,
+        case
+            when rates.to_currency = entities.functional_currency
+                then cast(1000000000000 as hugeint) * {{ pow10('other.exponent') }}
+            else rates.rate_e12 * {{ pow10('other.exponent') }}
+        end as rate_den,
         row_number() over (
-            partition by rates.entity_id, rates.rate_date,
+            partition by
+                rates.entity_id, rates.rate_date,
                 case when rates.to_currency = entities.functional_currency then rates.from_currency else rates.to_currency end
             order by case when rates.to_currency = entities.functional_currency then 1 else 2 end
         ) as preference
@@ -27,8 +32,9 @@ with closing as (
         on other.currency = case when rates.to_currency = entities.functional_currency then rates.from_currency else rates.to_currency end
     inner join {{ ref('line_policies') }} as policies
         on rates.entity_id = policies.entity_id and policies.product_family = 'default'
-        and policies.currency = entities.functional_currency and policies.revaluation = 'month_end'
-    where rates.rate_type = 'closing' and rates.rate_date = last_day(rates.rate_date)
+        and entities.functional_currency = policies.currency and policies.revaluation = 'month_end'
+    where
+        rates.rate_type = 'closing' and rates.rate_date = last_day(rates.rate_date)
         and rates.rate_date <= {{ as_of() }}
 ),
 
@@ -38,7 +44,8 @@ moved as (
         cast(sum(amount_tc) as bigint) as amount_tc, cast(sum(amount_fc) as bigint) as amount_fc,
         max(customer_id) as customer_id
     from {{ ref('priced_legs') }}
-    where currency <> functional_currency
+    where
+        currency <> functional_currency
         and account_role in ('{{ monetary_roles() | join("', '") }}')
     group by all
 ),
@@ -51,7 +58,7 @@ balances as (
         cast(sum(moved.amount_fc) as bigint) as balance_fc
     from closing
     inner join moved
-        on closing.entity_id = moved.entity_id and closing.currency = moved.currency and moved.month_end <= closing.rate_date
+        on closing.entity_id = moved.entity_id and closing.currency = moved.currency and closing.rate_date >= moved.month_end
     where closing.preference = 1
     group by all
 ),
@@ -68,7 +75,8 @@ revalued as (
 entries as (
     select *, difference as amount, rate_date as posting_date, rate_date as accounting_date, 'fx.revalued' as event_type, 'revalued' as step from revalued
     union all
-    select *, -difference as amount, {{ add_days('rate_date', 1) }} as posting_date, {{ add_days('rate_date', 1) }} as accounting_date,
+    select
+        *, -difference as amount, {{ add_days('rate_date', 1) }} as posting_date, {{ add_days('rate_date', 1) }} as accounting_date,
         'fx.revaluation_reversed' as event_type, 'reversed' as step
     from revalued
 ),

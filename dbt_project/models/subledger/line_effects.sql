@@ -327,17 +327,28 @@ states as (
         open_amount - document_receivable as open_amount,
         case kind when 'write_off' then written_off + open_amount when 'void' then 0 else written_off - applied_to_written_off end as written_off,
         case kind when 'write_off' then bad_debt_left + document_bad_debt when 'void' then 0 else bad_debt_left - bad_debt_reversed end as bad_debt_left,
-        case kind when 'apply' then recovered + applied_to_written_off - bad_debt_reversed
-            when 'reduce' then recovered - recovered_back when 'restore' then recovered - restored_recovered else recovered end as recovered,
-        case kind when 'apply' then recovered_paid + applied_to_written_off
+        case kind
+            when 'apply' then recovered + applied_to_written_off - bad_debt_reversed
+            when 'reduce' then recovered - recovered_back
+            when 'restore' then recovered - restored_recovered
+            else recovered
+        end as recovered,
+        case kind
+            when 'apply' then recovered_paid + applied_to_written_off
             when 'reduce' then recovered_paid - from_recovered
-            when 'restore' then recovered_paid - restored_recovered - restored_contra else recovered_paid end as recovered_paid,
-        case when kind in ('credit', 'reduce') and not is_over
-            then list_append(memory, {
-                'key': kind || ' ' || reference_id, 'd': d, 'net': eff_net, 'tax': eff_tax, 'recognised': eff_recognised,
-                'unrecognised': eff_unrecognised, 'excess': eff_excess, 'receivable': document_receivable,
-                'recovered': recovered_back, 'recovered_contra': from_recovered - recovered_back, 'is_untouched': not ends_segment
-            }) else memory end as memory,
+            when 'restore' then recovered_paid - restored_recovered - restored_contra
+            else recovered_paid
+        end as recovered_paid,
+        case
+            when kind in ('credit', 'reduce') and not is_over
+                then
+                    list_append(memory, {
+                        'key': kind || ' ' || reference_id, 'd': d, 'net': eff_net, 'tax': eff_tax, 'recognised': eff_recognised,
+                        'unrecognised': eff_unrecognised, 'excess': eff_excess, 'receivable': document_receivable,
+                        'recovered': recovered_back, 'recovered_contra': from_recovered - recovered_back, 'is_untouched': not ends_segment
+                    })
+            else memory
+        end as memory,
         eff_net, eff_tax, eff_recognised, eff_unrecognised, eff_excess, eff_catch_up,
         case when ends_segment then advanced else 0 end as eff_segment_recognised,
         case when ends_segment then unrecognised else 0 end as eff_segment_amount,
@@ -347,9 +358,18 @@ states as (
         case when is_first then document_receivable else 0 end as eff_receivable,
         case when is_first then unapplied else 0 end as eff_unapplied,
         case when is_first then difference else 0 end as eff_difference,
-        case when is_first then case kind when 'write_off' then document_bad_debt when 'void' then -bad_debt_left else -bad_debt_reversed end else 0 end as eff_bad_debt,
-        case when is_first then case kind when 'apply' then applied_to_written_off - bad_debt_reversed
-            when 'restore' then -restored_recovered else -recovered_back end else 0 end as eff_recovered,
+        case
+            when not is_first then 0
+            when kind = 'write_off' then document_bad_debt
+            when kind = 'void' then -bad_debt_left
+            else -bad_debt_reversed
+        end as eff_bad_debt,
+        case
+            when not is_first then 0
+            when kind = 'apply' then applied_to_written_off - bad_debt_reversed
+            when kind = 'restore' then -restored_recovered
+            else -recovered_back
+        end as eff_recovered,
         case when is_first then case kind when 'restore' then restored_contra else from_recovered - recovered_back end else 0 end as eff_recovered_contra,
         case when is_first and kind = 'void' then greatest(document_gross - open_amount - bad_debt_left, 0) else 0 end as eff_customer_balance,
         case when is_first and kind = 'void' then greatest(bad_debt_left - greatest(document_gross - open_amount, 0), 0) else 0 end as eff_voids_extra

@@ -61,10 +61,10 @@ resolved as (
     select
         entity_id,
         product_family,
-        currency
-        {%- for name, type, default in policy_keys() %},
-        max(case when key = '{{ name }}' and value <> 'null' then value end) as {{ name }}
+        {%- for name, type, default in policy_keys() %}
+        max(case when key = '{{ name }}' and value <> 'null' then value end) as {{ name }},
         {%- endfor %}
+        currency
     from settings
     group by entity_id, product_family, currency
 )
@@ -77,7 +77,7 @@ select
     {%- for name, type, default in policy_keys() %},
     coalesce(cast(resolved.{{ name }} as {{ type }}), {{ default }}) as {{ name }}
     {%- endfor %},
-    (select max(policy_hash) from {{ state('policy') }}) as policy_hash
+    (select max(policy.policy_hash) from {{ state('policy') }} as policy) as policy_hash
 from combinations
 inner join {{ state('entities') }} as entities on combinations.entity_id = entities.entity_id
 left join resolved

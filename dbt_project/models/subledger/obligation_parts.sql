@@ -14,7 +14,8 @@ added as (
 ),
 
 pieces as (
-    select contract_no, line_id, step, eff_window_step as window_step, eff_base as base, eff_remaining as remaining,
+    select
+        contract_no, line_id, step, eff_window_step as window_step, eff_base as base, eff_remaining as remaining,
         eff_start_day as start_day, eff_from_day as from_day, posting_date as to_day
     from states
     where eff_piece_ends
@@ -50,9 +51,11 @@ edges as (
         {{ recognised_over_time('from_day', '0', 'remaining', 'start_day', '', 'parts') }}
         - cast(list_sum(list_transform(range(len(parts)), lambda i: case when done_at[i + 1] <= from_day then parts[i + 1] else 0 end)) as bigint)
             as before_from,
-        case when to_day is null then 0 else
-            {{ recognised_over_time('to_day', '0', 'remaining', 'start_day', '', 'parts') }}
-            - cast(list_sum(list_transform(range(len(parts)), lambda i: case when done_at[i + 1] <= to_day then parts[i + 1] else 0 end)) as bigint)
+        case
+            when to_day is null then 0
+            else
+                {{ recognised_over_time('to_day', '0', 'remaining', 'start_day', '', 'parts') }}
+                - cast(list_sum(list_transform(range(len(parts)), lambda i: case when done_at[i + 1] <= to_day then parts[i + 1] else 0 end)) as bigint)
         end as before_to
     from split
 ),

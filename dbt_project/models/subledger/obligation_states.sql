@@ -197,7 +197,8 @@ with recursive obligations as (
 ),
 
 events as (
-    select contract_no, step, kind, amendment_kind, is_at_ssp, is_distinct, variable_amount as event_variable,
+    select
+        contract_no, step, kind, amendment_kind, is_at_ssp, is_distinct, variable_amount as event_variable,
         occurred_on as d, posting_date as p
     from {{ ref('contract_events') }}
 ),

@@ -6,7 +6,8 @@ with windows as (
     from {{ ref('contract_event_lines') }} as lines
     inner join {{ ref('contract_obligations') }} as obligations
         on lines.contract_no = obligations.contract_no and lines.line_id = obligations.line_id
-    where lines.action in ('add', 'replace') and lines.service_end > lines.service_start
+    where
+        lines.action in ('add', 'replace') and lines.service_end > lines.service_start
         and obligations.recognition in (
             'ratable_daily', 'ratable_monthly_equal', 'monthly_prorata_temporis', 'half_month', 'monthly_anniversary', 'thirty_360'
         )

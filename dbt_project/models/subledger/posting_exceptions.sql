@@ -32,42 +32,57 @@ objects as (
 ),
 
 known as (
-    select entity_id, kind, object_id, min(recorded_time) as recorded_time from objects group by 1, 2, 3
+    select entity_id, kind, object_id, min(recorded_time) as recorded_time
+    from objects
+    group by entity_id, kind, object_id
 ),
 
 mentions as (
     select event_key, entity_id, credit_note_id as subject, recorded_time, 'invoice' as kind, invoice_id as object_id, entity_id as object_entity_id
     from {{ ref('can_credit_notes') }}
     union all
-    select event_key, entity_id, invoice_id, recorded_time, 'invoice', invoice_id, entity_id from {{ ref('can_invoice_ends') }}
+    select event_key, entity_id, invoice_id as subject, recorded_time, 'invoice' as kind, invoice_id as object_id, entity_id as object_entity_id
+    from {{ ref('can_invoice_ends') }}
     union all
-    select event_key, entity_id, credit_note_id, recorded_time, 'credit_note', credit_note_id, entity_id from {{ ref('can_credit_note_voids') }}
+    select event_key, entity_id, credit_note_id as subject, recorded_time, 'credit_note' as kind, credit_note_id as object_id, entity_id as object_entity_id
+    from {{ ref('can_credit_note_voids') }}
     union all
-    select event_key, entity_id, payment_id, recorded_time, 'invoice', invoice_id, invoice_entity_id from {{ ref('can_payment_applications') }}
+    select event_key, entity_id, payment_id as subject, recorded_time, 'invoice' as kind, invoice_id as object_id, invoice_entity_id as object_entity_id
+    from {{ ref('can_payment_applications') }}
     union all
-    select event_key, entity_id, payment_id, recorded_time, 'payment', payment_id, entity_id from {{ ref('can_payment_applications') }}
+    select event_key, entity_id, payment_id as subject, recorded_time, 'payment' as kind, payment_id as object_id, entity_id as object_entity_id
+    from {{ ref('can_payment_applications') }}
     where event_type = 'payment.applied'
     union all
-    select event_key, entity_id, refund_id, recorded_time, 'payment', payment_id, entity_id from {{ ref('can_refunds') }}
+    select event_key, entity_id, refund_id as subject, recorded_time, 'payment' as kind, payment_id as object_id, entity_id as object_entity_id
+    from {{ ref('can_refunds') }}
     union all
-    select event_key, entity_id, refund_id, recorded_time, 'credit_note', credit_note_id, entity_id from {{ ref('can_refunds') }}
+    select event_key, entity_id, refund_id as subject, recorded_time, 'credit_note' as kind, credit_note_id as object_id, entity_id as object_entity_id
+    from {{ ref('can_refunds') }}
     where credit_note_id is not null
     union all
-    select event_key, entity_id, refund_id, recorded_time, 'refund', refund_id, entity_id from {{ ref('can_refund_failures') }}
+    select event_key, entity_id, refund_id as subject, recorded_time, 'refund' as kind, refund_id as object_id, entity_id as object_entity_id
+    from {{ ref('can_refund_failures') }}
     union all
-    select event_key, entity_id, dispute_id, recorded_time, 'payment', payment_id, entity_id from {{ ref('can_dispute_events') }}
+    select event_key, entity_id, dispute_id as subject, recorded_time, 'payment' as kind, payment_id as object_id, entity_id as object_entity_id
+    from {{ ref('can_dispute_events') }}
     where payment_id is not null
     union all
-    select event_key, entity_id, document_id, recorded_time, document_type, document_id, entity_id from {{ ref('can_tax_recalculations') }}
+    select event_key, entity_id, document_id as subject, recorded_time, document_type as kind, document_id as object_id, entity_id as object_entity_id
+    from {{ ref('can_tax_recalculations') }}
     union all
-    select event_key, entity_id, contract_id, recorded_time, 'contract', contract_id, entity_id from {{ ref('can_performance') }}
+    select event_key, entity_id, contract_id as subject, recorded_time, 'contract' as kind, contract_id as object_id, entity_id as object_entity_id
+    from {{ ref('can_performance') }}
     union all
-    select event_key, entity_id, contract_id, recorded_time, 'contract', contract_id, entity_id from {{ ref('can_estimates') }}
+    select event_key, entity_id, contract_id as subject, recorded_time, 'contract' as kind, contract_id as object_id, entity_id as object_entity_id
+    from {{ ref('can_estimates') }}
     union all
-    select event_key, entity_id, amendment_id, recorded_time, 'contract', contract_id, entity_id from {{ ref('can_amendments') }}
+    select event_key, entity_id, amendment_id as subject, recorded_time, 'contract' as kind, contract_id as object_id, entity_id as object_entity_id
+    from {{ ref('can_amendments') }}
     where contract_id is not null
     union all
-    select event_key, entity_id, amendment_id, recorded_time, 'subscription', subscription_id, entity_id from {{ ref('can_amendments') }}
+    select event_key, entity_id, amendment_id as subject, recorded_time, 'subscription' as kind, subscription_id as object_id, entity_id as object_entity_id
+    from {{ ref('can_amendments') }}
     where subscription_id is not null
 ),
 
@@ -95,7 +110,7 @@ listed as (
 amounts as (
     select event_key, currency, gross_amount as amount from {{ ref('can_invoices') }}
     union all
-    select event_key, currency, net_amount + stated_tax_amount from {{ ref('can_credit_notes') }}
+    select event_key, currency, net_amount + stated_tax_amount as amount from {{ ref('can_credit_notes') }}
     union all
     select event_key, currency, amount from {{ ref('can_payments') }}
     union all

@@ -25,19 +25,19 @@ keyed as (
 entries as (
     select entity_id, entry_key, cast(sum(greatest(amount_fc, 0)) as bigint) as entry_fc
     from {{ ref('journal_lines') }}
-    group by 1, 2
+    group by entity_id, entry_key
 ),
 
 lines as (
     select
         lines.entity_id, lines.period, lines.account_role, lines.currency, lines.functional_currency,
         lines.event_type as event_class,
-        case when summary_key like '%"product_family"%' then lines.product_family end as product_family,
-        case when summary_key like '%"prior_period"%' then lines.prior_period end as prior_period,
-        case when summary_key like '%"accounting_date"%' then lines.accounting_date end as line_date,
-        case when summary_key like '%"tax_code"%' then lines.tax_code end as line_tax_code,
-        case when summary_key like '%"jurisdiction"%' then lines.jurisdiction end as line_jurisdiction,
-        case when summary_key like '%"customer_id"%' then lines.customer_id end as line_customer,
+        case when keyed.summary_key like '%"product_family"%' then lines.product_family end as product_family,
+        case when keyed.summary_key like '%"prior_period"%' then lines.prior_period end as prior_period,
+        case when keyed.summary_key like '%"accounting_date"%' then lines.accounting_date end as line_date,
+        case when keyed.summary_key like '%"tax_code"%' then lines.tax_code end as line_tax_code,
+        case when keyed.summary_key like '%"jurisdiction"%' then lines.jurisdiction end as line_jurisdiction,
+        case when keyed.summary_key like '%"customer_id"%' then lines.customer_id end as line_customer,
         case when entries.entry_fc >= keyed.detail_threshold then lines.entry_key end as own_entry,
         case when not keyed.is_net then lines.amount_fc > 0 or (lines.amount_fc = 0 and lines.amount_tc > 0) end as is_debit,
         lines.amount_tc, lines.amount_fc, keyed.min_line

@@ -73,9 +73,11 @@ carried as (
 
 carried_legs as (
     select
-        foreign_legs.* exclude (leg_key, amount_fc, is_release),
-        case when foreign_legs.currency = foreign_legs.functional_currency then foreign_legs.amount_tc
-            else coalesce(carried.value_fc, foreign_legs.amount_fc) end as amount_fc
+        foreign_legs.* exclude (leg_key, amount_fc, is_release),  -- noqa: RF02
+        case
+            when foreign_legs.currency = foreign_legs.functional_currency then foreign_legs.amount_tc
+            else coalesce(carried.value_fc, foreign_legs.amount_fc)
+        end as amount_fc
     from foreign_legs
     left join carried on foreign_legs.leg_key = carried.leg_key
 ),
@@ -87,7 +89,8 @@ valued as (
         amount_fc - case
             when is_balancing and row_number() over (partition by entry_id, is_balancing order by leg_no, line_id) = 1
                 then cast(sum(amount_fc) over (partition by entry_id) as bigint)
-            else 0 end as amount_fc
+            else 0
+        end as amount_fc
     from carried_legs
 ),
 
@@ -101,14 +104,14 @@ sums as (
         entry_id, currency, cast(sum(amount_tc) as bigint) as amount_tc, cast(sum(amount_fc) as bigint) as amount_fc,
         bool_or(account_role in ('processor_clearing', 'cash', 'external_asset')) as is_money
     from valued
-    group by 1, 2
+    group by entry_id, currency
 ),
 
 -- The money side takes over the value that the other side carries, so that currency_exchange is nil in functional currency.
 exchanged as (
     select
         *,
-        is_money and row_number() over (partition by entry_id order by is_money desc, currency) = 1 as is_settlement,
+        is_money and row_number() over (partition by entry_id order by is_money desc, currency asc) = 1 as is_settlement,
         count(*) over (partition by entry_id) as currency_count,
         sum(amount_fc) over (partition by entry_id) as entry_fc
     from sums
@@ -153,7 +156,7 @@ union all
 select * from fx_legs
 union all
 select
-    legs.* exclude (amount_fc, is_release, is_balancing),
+    legs.* exclude (amount_fc, is_release, is_balancing),  -- noqa: RF02
     legs.amount_tc as amount_fc
 from legs
 left join foreign_entries on legs.entry_id = foreign_entries.entry_id

@@ -40,8 +40,10 @@ entries as (
 -- A service period that was closed when the document was recorded shows as prior period where it is caught up.
 select
     entries.*,
-    md5(entries.entity_id || '|' || entries.document_type || '|' || entries.document_id || '|' || entries.document_line_id
-        || '|' || entries.service_period || '|' || cast(entries.posting_date as varchar)) as entry_key,
+    md5(
+        entries.entity_id || '|' || entries.document_type || '|' || entries.document_id || '|' || entries.document_line_id
+        || '|' || entries.service_period || '|' || cast(entries.posting_date as varchar)
+    ) as entry_key,
     {{ at_rate('entries.discount_amount', 'entries.') }} as discount_fc,
     case when entries.treatment = 'pending' then 'unbilled_receivable' else 'deferred_revenue' end as balance_role,
     closed.period is not null as is_prior_period

@@ -13,21 +13,24 @@ changed as (
 ),
 
 ended as (
-    select entity_id, document_type, document_id, line_id, segment_no - 1 as segment_no, eff_segment_start as segment_start,
+    select
+        entity_id, document_type, document_id, line_id, segment_no - 1 as segment_no, eff_segment_start as segment_start,
         eff_segment_amount as total, posting_date as segment_end, eff_segment_recognised as recognised
     from effects
     where eff_segment_ends
 ),
 
 last_states as (
-    select entity_id, document_type, document_id, line_id, segment_no, segment_start_after as segment_start,
+    select
+        entity_id, document_type, document_id, line_id, segment_no, segment_start_after as segment_start,
         segment_amount_after as total, cast(null as date) as segment_end, cast(null as bigint) as recognised
     from effects
     qualify row_number() over (partition by doc_no, line_no order by step desc) = 1
 ),
 
 segments as (
-    select parts.*, 1 as segment_no, date '0001-01-01' as segment_start, parts.net_amount as total,
+    select
+        parts.*, 1 as segment_no, date '0001-01-01' as segment_start, parts.net_amount as total,
         cast(null as date) as segment_end, cast(null as bigint) as recognised
     from parts
     left join changed
@@ -40,7 +43,11 @@ segments as (
     inner join changed
         on parts.entity_id = changed.entity_id and parts.document_type = changed.document_type
         and parts.document_id = changed.document_id and parts.line_id = changed.line_id
-    inner join (select * from ended union all select * from last_states) as pieces
+    inner join (
+        select * from ended
+        union all
+        select * from last_states
+    ) as pieces
         on parts.entity_id = pieces.entity_id and parts.document_type = pieces.document_type
         and parts.document_id = pieces.document_id and parts.line_id = pieces.line_id
 ),
@@ -51,7 +58,8 @@ weighted as (
         list_transform(range(len(weights)), lambda i: case
             when done_at[i + 1] <= segment_start then cast(0 as bigint)
             when recognition = 'ratable_daily' then cast(greatest(ends[i + 1] - greatest(starts[i + 1], segment_start), 0) as bigint)
-            else weights[i + 1] end) as weights_left
+            else weights[i + 1]
+        end) as weights_left
     from segments
 ),
 

@@ -24,5 +24,6 @@ inner join {{ ref('documents') }} as documents
     and effects.document_id = documents.document_id
 left join {{ ref('event_verdicts') }} as verdicts on effects.event_key = verdicts.event_key
 where effects.kind in ('reduce', 'restore')
-group by effects.event_key, facts.entity_id, effects.entity_id, effects.purpose, facts.type, effects.posting_date,
+group by
+    effects.event_key, facts.entity_id, effects.entity_id, effects.purpose, facts.type, effects.posting_date,
     facts.effective_date, facts.correlation_id, documents.currency

@@ -64,11 +64,15 @@ select
     lines.rate_num,
     lines.rate_den
 from (
-    select entity_id, document_type, document_id, line_id, line_no, segment_no, part_no, service_period, recognised_on,
-        amount, discount_amount, amount_fc from scheduled
+    select
+        entity_id, document_type, document_id, line_id, line_no, segment_no, part_no, service_period, recognised_on,
+        amount, discount_amount, amount_fc
+    from scheduled
     union all
-    select entity_id, document_type, document_id, line_id, line_no, segment_no, part_no, service_period, recognised_on,
-        amount, discount_amount, amount_fc from at_once
+    select
+        entity_id, document_type, document_id, line_id, line_no, segment_no, part_no, service_period, recognised_on,
+        amount, discount_amount, amount_fc
+    from at_once
 ) as schedule
 inner join lines
     on schedule.entity_id = lines.entity_id and schedule.document_type = lines.document_type

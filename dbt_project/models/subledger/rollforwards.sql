@@ -3,21 +3,21 @@
 with named_roles as (
     select 'ar' as name, 'accounts_receivable' as account_role, 1 as direction
     union all
-    select 'deferred', 'deferred_revenue', -1
+    select 'deferred' as name, 'deferred_revenue' as account_role, -1 as direction
     union all
-    select 'contract_asset', 'contract_asset', 1
+    select 'contract_asset' as name, 'contract_asset' as account_role, 1 as direction
     union all
-    select 'contract_asset', 'unbilled_receivable', 1
+    select 'contract_asset' as name, 'unbilled_receivable' as account_role, 1 as direction
     union all
-    select 'clearing', 'processor_clearing', 1
+    select 'clearing' as name, 'processor_clearing' as account_role, 1 as direction
     union all
-    select 'in_transit', 'payouts_in_transit', 1
+    select 'in_transit' as name, 'payouts_in_transit' as account_role, 1 as direction
     union all
-    select 'customer_balance', 'customer_balance', -1
+    select 'customer_balance' as name, 'customer_balance' as account_role, -1 as direction
     union all
-    select 'tax', 'tax_liability', -1
+    select 'tax' as name, 'tax_liability' as account_role, -1 as direction
     union all
-    select 'disputes_receivable', 'disputes_receivable', 1
+    select 'disputes_receivable' as name, 'disputes_receivable' as account_role, 1 as direction
 ),
 
 -- One movement per entry: what the entry as a whole does to the account.

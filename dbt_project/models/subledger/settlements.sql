@@ -40,8 +40,12 @@ select
     gross,
     fee,
     gross - fee as net,
-    case when settled_currency = functional_currency then gross
-        else {{ half_up('gross * settled_num', 'settled_den') }} end as gross_fc,
-    case when settled_currency = functional_currency then fee
-        else {{ half_up('fee * settled_num', 'settled_den') }} end as fee_fc
+    case
+        when settled_currency = functional_currency then gross
+        else {{ half_up('gross * settled_num', 'settled_den') }}
+    end as gross_fc,
+    case
+        when settled_currency = functional_currency then fee
+        else {{ half_up('fee * settled_num', 'settled_den') }}
+    end as fee_fc
 from valued

@@ -2,7 +2,7 @@
 with families as (
     select entity_id, item_id, max(product_family) as product_family
     from {{ ref('can_subscription_item_versions') }}
-    group by 1, 2
+    group by entity_id, item_id
 ),
 
 records as (
@@ -26,7 +26,8 @@ simple as (
         cast(case window_aggregation
             when 'sum' then sum(amount) over so_far
             when 'max' then max(amount) over so_far
-            else amount end as bigint) as accrued
+            else amount
+        end as bigint) as accrued
     from records
     where not is_rerated
     window so_far as (
@@ -47,7 +48,7 @@ versions as (
     inner join records as past
         on now.entity_id = past.entity_id and now.subscription_item_id = past.subscription_item_id
         and now.window_start = past.window_start and now.window_end = past.window_end
-        and past.record_no <= now.record_no
+        and now.record_no >= past.record_no
     where now.is_rerated and past.is_rerated
 ),
 
@@ -55,7 +56,8 @@ rerated_values as (
     select
         event_key,
         cast(case max(window_aggregation)
-            when 'sum' then sum(amount) when 'max' then max(amount) else max_by(amount, record_no) end as bigint) as accrued
+            when 'sum' then sum(amount) when 'max' then max(amount) else max_by(amount, record_no)
+        end as bigint) as accrued
     from versions
     where version_rank = 1
     group by event_key

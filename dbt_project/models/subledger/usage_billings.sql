@@ -25,9 +25,10 @@ accrued as (
     inner join {{ ref('usage_accruals') }} as accruals
         on billed.entity_id = accruals.entity_id
         and billed.subscription_item_id = accruals.subscription_item_id
-        and accruals.window_start >= billed.service_start
-        and accruals.window_end <= billed.service_end
-    where (accruals.posting_date, accruals.accounting_date, accruals.time, accruals.sequence, accruals.event_id)
+        and billed.service_start <= accruals.window_start
+        and billed.service_end >= accruals.window_end
+    where
+        (accruals.posting_date, accruals.accounting_date, accruals.time, accruals.sequence, accruals.event_id)
         < (billed.posting_date, billed.accounting_date, billed.time, billed.sequence, billed.event_id)
     group by all
 ),
@@ -66,7 +67,10 @@ select
     entity_id,
     document_id,
     line_id,
-    case when amount_total = 0 then case when window_line_no = 1 then release else 0 end
-        else {{ share('release', 'amount_to_here', 'amount_total') }}
-            - {{ share('release', 'amount_to_here - net_amount', 'amount_total') }} end as released
+    case
+        when amount_total = 0 then case when window_line_no = 1 then release else 0 end
+        else
+            {{ share('release', 'amount_to_here', 'amount_total') }}
+            - {{ share('release', 'amount_to_here - net_amount', 'amount_total') }}
+    end as released
 from shared

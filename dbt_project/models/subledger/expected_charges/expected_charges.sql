@@ -12,7 +12,7 @@ with segments as (
         {{ policy_value('cancel_credit', 'prorated', 's.entity_id', 's.product_family', 's.currency') }} as cancel_credit,
         coalesce(s.segment_end, date '9999-12-31') as last_end
     from {{ ref('subscription_item_segments') }} as s
-    inner join {{ state('currencies') }} as currencies using (currency)
+    inner join {{ state('currencies') }} as currencies on s.currency = currencies.currency
 
 ),
 
@@ -124,15 +124,15 @@ credited as (
         lines.entity_id,
         lines.subscription_item_id as item_id,
         lines.service_start,
-        notes."time" as credited_at,
+        notes.time as credited_at,
         credit_lines.amount
     from {{ ref('can_credit_note_lines') }} as credit_lines
-    inner join {{ ref('can_credit_notes') }} as notes using (entity_id, credit_note_id)
+    inner join {{ ref('can_credit_notes') }} as notes
+        on credit_lines.entity_id = notes.entity_id and credit_lines.credit_note_id = notes.credit_note_id
     inner join {{ ref('can_invoice_lines') }} as lines
-        on
-            credit_lines.entity_id = lines.entity_id
-            and credit_lines.invoice_line_id = lines.line_id
-            and notes.invoice_id = lines.invoice_id
+        on credit_lines.entity_id = lines.entity_id
+        and credit_lines.invoice_line_id = lines.line_id
+        and notes.invoice_id = lines.invoice_id
     where lines.subscription_item_id is not null and lines.service_start is not null
 
 ),
@@ -140,7 +140,7 @@ credited as (
 unused as (
 
     select
-        charges.*exclude (service_start, service_end, bill_date, kind, service_days, amount, tax),
+        charges.* exclude (service_start, service_end, bill_date, kind, service_days, amount, tax),
         amount as charged_amount,
         service_start as charged_start,
         greatest(service_start, last_end) as service_start,
@@ -177,12 +177,11 @@ remaining as (
         greatest(any_value(u.charged_amount) - coalesce(sum(c.amount), 0), 0)::bigint as left_amount
     from unused_amounts as u
     left join credited as c
-        on
-            u.entity_id = c.entity_id
-            and u.item_id = c.item_id
-            and c.service_start >= u.charged_start
-            and c.service_start < u.service_end
-            and c.credited_at < u.end_event_time
+        on u.entity_id = c.entity_id
+        and u.item_id = c.item_id
+        and u.charged_start <= c.service_start
+        and u.service_end > c.service_start
+        and u.end_event_time > c.credited_at
     group by u.expected_charge_no
 
 ),
@@ -190,14 +189,14 @@ remaining as (
 credits as (
 
     select
-        u.*exclude (charged_amount, unused_amount, unused_tax, charged_start),
+        u.* exclude (charged_amount, unused_amount, unused_tax, charged_start),  -- noqa: RF02
         -least(u.unused_amount, r.left_amount)::bigint as amount,
         -case
             when u.unused_amount <= r.left_amount then u.unused_tax
             else {{ round_half_up('(r.left_amount::hugeint * u.tax_rate_scaled)', '1000000000::hugeint') }}
         end::bigint as tax
     from unused_amounts as u
-    inner join remaining as r using (expected_charge_no)
+    inner join remaining as r on u.expected_charge_no = r.expected_charge_no
 
 ),
 
@@ -206,7 +205,7 @@ ratings as (
 
     select *
     from {{ ref('can_usage_rated') }}
-    qualify row_number() over (partition by entity_id, usage_id order by rate_version desc, "time" desc) = 1
+    qualify row_number() over (partition by entity_id, usage_id order by rate_version desc, time desc) = 1
 
 ),
 
@@ -219,7 +218,7 @@ usage as (
         case any_value(aggregation)
             when 'sum' then sum(amount)
             when 'max' then max(amount)
-            else max_by(amount, ("time", usage_id))
+            else max_by(amount, (time, usage_id))
         end as amount
     from ratings
     group by all
@@ -230,7 +229,7 @@ usage as (
 committed as (
 
     select distinct
-        touched.*exclude (service_end, unit_price, quantity),
+        touched.* exclude (service_end, unit_price, quantity),
         least(period_end, last_end, coalesce(planned_end, date '9999-12-31')) as service_end
     from touched
     where minimum_amount > 0 and period_start < last_end
@@ -240,7 +239,7 @@ committed as (
 true_ups as (
 
     select
-        c.*exclude (service_end),
+        c.* exclude (service_end),  -- noqa: RF02
         c.service_end,
         any_value({{ round_half_up(
             "(c.minimum_amount::hugeint * " ~ day_count('c.service_start', 'c.service_end', 'c.day_basis') ~ ")",
@@ -248,11 +247,10 @@ true_ups as (
         ) }})::bigint - coalesce(sum(usage.amount), 0)::bigint as amount
     from committed as c
     left join usage
-        on
-            c.entity_id = usage.entity_id
-            and c.item_id = usage.item_id
-            and usage.window_start >= c.period_start
-            and usage.window_start < c.service_end
+        on c.entity_id = usage.entity_id
+        and c.item_id = usage.item_id
+        and c.period_start <= usage.window_start
+        and c.service_end > usage.window_start
     where c.service_end > c.service_start and c.service_end <= date '{{ var("as_of") }}'
     group by all
 

@@ -10,7 +10,7 @@ with events as (
         type,
         effective_date,
         correlation_id,
-        "time" as event_time,
+        time as event_time,
         coalesce(sequence, '') as sequence,
         id as event_id,
         data,
@@ -29,7 +29,7 @@ zoned as (
         (timezone('UTC', events.event_time) at time zone entities.time_zone)::date as booked_date,
         json_extract_string(events.data, '$.kind') as kind
     from events
-    inner join {{ state('entities') }} as entities using (entity_id)
+    inner join {{ state('entities') }} as entities on events.entity_id = entities.entity_id
 
 ),
 
@@ -57,15 +57,16 @@ item_actions as (
         zoned.event_time,
         zoned.booked_date,
         zoned.kind,
-        coalesce(item.action, 'start') as action,
-        item.*exclude (action),
+        coalesce(item.action, 'start') as action,  -- noqa: RF01
+        item.* exclude (action),  -- noqa: RF01
         case
             when zoned.type = 'subscription.created' then subscriptions.start_date
             else zoned.effective_date
         end as action_date,
         (zoned.event_time, zoned.sequence, zoned.event_id) as action_order
     from zoned
-    inner join subscriptions using (entity_id, subscription_id)
+    inner join subscriptions
+        on zoned.entity_id = subscriptions.entity_id and zoned.subscription_id = subscriptions.subscription_id
     cross join lateral unnest(from_json(zoned.data -> '$.items', '[{
         "action": "VARCHAR", "item_id": "VARCHAR", "product_id": "VARCHAR", "product_family": "VARCHAR",
         "quantity": "VARCHAR", "unit_price": "VARCHAR", "tax_rate": "VARCHAR", "minimum_amount": "BIGINT", "timing": "VARCHAR"
@@ -106,11 +107,10 @@ versions as (
         ended.event_time as end_event_time
     from item_actions as started
     left join ends as ended
-        on
-            started.entity_id = ended.entity_id
-            and started.subscription_id = ended.subscription_id
-            and (ended.item_id is null or started.item_id = ended.item_id)
-            and (ended.action_date, ended.action_order) > (started.action_date, started.action_order)
+        on started.entity_id = ended.entity_id
+        and started.subscription_id = ended.subscription_id
+        and (ended.item_id is null or started.item_id = ended.item_id)
+        and (ended.action_date, ended.action_order) > (started.action_date, started.action_order)
     where started.action = 'start'
     qualify row_number() over (
         partition by started.event_key, started.item_id
@@ -144,32 +144,30 @@ runs as (
     select versions.*, pauses.resume_date as run_start
     from versions
     inner join pauses
-        on
-            versions.entity_id = pauses.entity_id
-            and versions.subscription_id = pauses.subscription_id
-            and pauses.kind = 'pause'
-            and pauses.pause_date >= versions.action_date
-            and pauses.resume_date > versions.action_date
-            and (versions.end_date is null or pauses.resume_date < versions.end_date)
+        on versions.entity_id = pauses.entity_id
+        and versions.subscription_id = pauses.subscription_id
+        and pauses.kind = 'pause'
+        and versions.action_date <= pauses.pause_date
+        and versions.action_date < pauses.resume_date
+        and (versions.end_date is null or versions.end_date > pauses.resume_date)
 
 ),
 
 paused as (
 
     select
-        runs.*exclude (end_date, end_booked_date, end_kind, end_event_time),
+        runs.* exclude (end_date, end_booked_date, end_kind, end_event_time),
         coalesce(pauses.pause_date, runs.end_date) as end_date,
         case when pauses.pause_date is null then runs.end_booked_date else pauses.booked_date end as end_booked_date,
         case when pauses.pause_date is null then runs.end_kind else 'pause' end as end_kind,
         case when pauses.pause_date is null then runs.end_event_time else pauses.event_time end as end_event_time
     from runs
     left join pauses
-        on
-            runs.entity_id = pauses.entity_id
-            and runs.subscription_id = pauses.subscription_id
-            and pauses.kind = 'pause'
-            and pauses.pause_date >= runs.run_start
-            and (runs.end_date is null or pauses.pause_date < runs.end_date)
+        on runs.entity_id = pauses.entity_id
+        and runs.subscription_id = pauses.subscription_id
+        and pauses.kind = 'pause'
+        and runs.run_start <= pauses.pause_date
+        and (runs.end_date is null or runs.end_date > pauses.pause_date)
     qualify row_number() over (
         partition by runs.event_key, runs.item_id, runs.run_start
         order by pauses.pause_date nulls last
@@ -248,13 +246,13 @@ final as (
             else paused.end_kind
         end as end_kind
     from paused
-    inner join subscriptions using (entity_id, subscription_id)
+    inner join subscriptions
+        on paused.entity_id = subscriptions.entity_id and paused.subscription_id = subscriptions.subscription_id
     inner join changed_terms
-        on
-            paused.entity_id = changed_terms.entity_id
-            and paused.subscription_id = changed_terms.subscription_id
-            and (changed_terms.terms_end is null or paused.run_start < changed_terms.terms_end)
-            and (paused.end_date is null or paused.end_date > changed_terms.terms_start)
+        on paused.entity_id = changed_terms.entity_id
+        and paused.subscription_id = changed_terms.subscription_id
+        and (changed_terms.terms_end is null or paused.run_start < changed_terms.terms_end)
+        and (paused.end_date is null or paused.end_date > changed_terms.terms_start)
 
 )
 
