@@ -99,6 +99,8 @@ def _cause(event: Any) -> str:
     error = getattr(event.event_specific_data, "error", None)
     while error is not None and error.cause is not None:
         error = error.cause
+    if error is not None and error.cls_name == "DagsterExecutionInterruptedError":
+        return "stopped by Ctrl-C or a signal; run the same command again to go on."
     text = error.message.strip() if error else "no message"
     return text.rpartition(DBT_FINDINGS)[2].strip()[:CAUSE_CHARACTERS_MAX]
 
