@@ -202,14 +202,24 @@ def dev(port: int) -> None:
     with sentences(), outside_systems(settings):
         echo(f"Dagster UI: http://127.0.0.1:{port}  (Ctrl-C stops)")
         command = [str(Path(sys.executable).with_name("dagster")), "dev", "-m", "revenue_assets.definitions"]
-        process = subprocess.Popen([*command, "-h", "127.0.0.1", "-p", str(port)])  # noqa: S603 - our interpreter's dagster
+        # A session of its own: whatever `dagster dev` starts ends with it, also when it does not end by itself.
+        process = subprocess.Popen(  # noqa: S603 - our interpreter's dagster
+            [*command, "-h", "127.0.0.1", "-p", str(port)], start_new_session=True
+        )
         try:
             sys.exit(process.wait())
         except KeyboardInterrupt:
-            click.echo("Stopping ...")
+            echo("Stopping ...")
         finally:
-            process.terminate()
-            process.wait(30)
+            _end_session(process)
+
+
+def _end_session(process: subprocess.Popen[bytes]) -> None:
+    for how, seconds in ((signal.SIGINT, 10), (signal.SIGTERM, 5), (signal.SIGKILL, 5)):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, how)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
 
 
 @main.command()
