@@ -84,6 +84,7 @@ from {{ ref('stg_' ~ vendor ~ '__' ~ entity) }}
     'tax_documents': ['avalara'],
     'tax_document_lines': ['avalara'],
     'opportunity_quotes': ['salesforce'],
+    'source_documents': ['salesforce', 'avalara'],
 }[entity]) }}
 {% endmacro %}
 

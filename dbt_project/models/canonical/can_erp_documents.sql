@@ -10,5 +10,6 @@ select
     cast(move_date as date) as document_date,
     cast(period as varchar) as period,
     journal,
-    batch_key
+    batch_key,
+    _source || '/move/' || move_id as source_record
 from {{ ref('stg_tryton__moves') }}

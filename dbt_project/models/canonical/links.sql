@@ -74,7 +74,14 @@ dispute_txns as (
     {{ json_elements("(select * from named where type like 'dispute.%')", 'balance_txns', ['entity_id', 'dispute_id']) }}
 ),
 
+recorded as (
+    {{ union_sources(providers('source_documents'), 'source_documents', ['entity_id', 'document_type', 'document_id', 'source_record']) }}
+),
+
 edges as (
+    select entity_id, 'source_record' as from_type, source_record as from_id, document_type as to_type, document_id as to_id, 'recorded_as' as relation
+    from recorded
+    union all
     select entity_id, 'account' as from_type, customer_id as from_id, 'opportunity' as to_type, opportunity_id as to_id, 'bought' as relation
     from sales
     union all

@@ -107,6 +107,14 @@ edges as (
         'is' as relation
     from {{ ref('can_erp_documents') }}
     where batch_key is not null
+    union
+    select
+        'source_record' as from_type,
+        source_record as from_id,
+        'erp_document' as to_type,
+        document_number as to_id,
+        'read_back_as' as relation
+    from {{ ref('can_erp_documents') }}
 )
 
 select

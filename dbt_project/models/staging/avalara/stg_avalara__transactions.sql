@@ -18,6 +18,7 @@ with staged as (
 
 select
     _source,
+    _record_id,
     coalesce(company_code, split_part(_record_id, ':', 1)) as entity_id,
     transaction_id,
     document_code,
