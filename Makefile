@@ -7,7 +7,7 @@ export REVENUE_ERP_CACHE ?= $(HERE)/.cache/erp
 export UV_PROJECT_ENVIRONMENT = $(HERE)/.venv
 export DBT_SEND_ANONYMOUS_USAGE_STATS = false
 
-.PHONY: help demo test test-full dev lint format typecheck manifest install clean
+.PHONY: help demo test test-full dev check lint format typecheck manifest install clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -37,13 +37,14 @@ dev: install  ## the Dagster UI on the demo's data, with the demo's systems runn
 manifest: install  ## parse the dbt project once, for shipping
 	@$(BIN)/python -c "from revenue_assets.settings import Settings; from revenue_assets.project import ensure_manifest; s = Settings.load(); s.prepare(); print(ensure_manifest(s, renew=True))"
 
-lint: install  ## format check, lint, SQL lint, YAML lint, types, secret scan
+check: install typecheck  ## format, lint, YAML, types, secret scan: what CI runs before the tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models
 	@$(BIN)/yamllint --strict config dbt_project .pre-commit-config.yaml dagster.yaml workspace.yaml
-	@$(MAKE) --no-print-directory typecheck
 	@git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
+
+lint: check  ## check, and the SQL lint of every model (minutes; pre-commit lints the changed ones)
+	@$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models
 
 typecheck: install
 	@$(BIN)/mypy
