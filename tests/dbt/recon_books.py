@@ -58,7 +58,7 @@ UPSTREAM: dict[str, tuple[str, str]] = {
     "events": ("canonical", "source varchar, id varchar, event_key varchar, type varchar, entity_id varchar, subject varchar, correlation_id varchar, vendor_record varchar"),
     "event_exceptions": ("canonical", "exception_key varchar, class varchar, entity_id varchar, subject varchar, event_key varchar, detail varchar"),
     "links": ("canonical", "from_type varchar, from_id varchar, to_type varchar, to_id varchar, relation varchar"),
-    "journal_lines": ("subledger", "line_key varchar, entry_key varchar, entity_id varchar, accounting_date date, period varchar, event_type varchar, account_role varchar, currency varchar, amount_tc bigint, functional_currency varchar, amount_fc bigint"),
+    "journal_lines": ("subledger", "line_key varchar, entry_key varchar, entity_id varchar, accounting_date date, period varchar, event_type varchar, account_role varchar, currency varchar, amount_tc bigint, functional_currency varchar, amount_fc bigint, event_key varchar, document_id varchar, document_line_id varchar, customer_id varchar, correlation_id varchar"),
     "expected_charges": ("subledger", "entity_id varchar, item_id varchar, subscription_id varchar, kind varchar, service_start date, service_end date, billing_period_start date, billing_period_end date, bill_date date, amount bigint, currency varchar, correlation_id varchar"),
     "posting_exceptions": ("subledger", "exception_key varchar, class varchar, entity_id varchar, subject varchar, event_key varchar, amount bigint, currency varchar, detail varchar, is_resolved boolean"),
     "stg_tryton__moves": ("staging", "_source varchar, entity_id varchar, move_id bigint, number varchar, description varchar, state varchar, move_date date, period varchar, journal varchar, batch_key varchar"),
@@ -101,7 +101,7 @@ class Books:
 
     def add(self, table: str, **values: Any) -> Row:
         """Appends a row; envelope columns that are not given are filled from its date."""
-        if "event_key" in UPSTREAM.get(table, ("", ""))[1] and "accounting_date" in values:
+        if table != "journal_lines" and "event_key" in UPSTREAM.get(table, ("", ""))[1] and "accounting_date" in values:
             number = len(self.tables[table])
             key = digest(table, number, *values.values())
             values = {
@@ -242,9 +242,10 @@ class Books:
         """Journal of record, one batch per (entity, period, event class), verified, and the same in the ERP."""
         groups: dict[tuple[str, str, str], dict[tuple[str, int], list[Row]]] = defaultdict(lambda: defaultdict(list))
         for line in self.journal:
-            self.add("journal_lines", **{k: line[k] for k in (
+            self.add("journal_lines", **{k: line.get(k) for k in (
                 "line_key", "entry_key", "entity_id", "accounting_date", "period", "event_type", "account_role",
-                "currency", "amount_tc", "functional_currency", "amount_fc")})  # fmt: skip
+                "currency", "amount_tc", "functional_currency", "amount_fc", "event_key", "document_id",
+                "document_line_id", "customer_id", "correlation_id")})  # fmt: skip
             booking = f"bk_{line['entity_id']}_{line['period']}"
             booked = line | {
                 "booked_line_id": digest(booking, line["line_key"]), "booking_id": booking,
