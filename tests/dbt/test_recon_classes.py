@@ -238,7 +238,7 @@ def test_every_fault_is_found_with_its_class_and_nothing_else(
 def test_a_healthy_company_has_no_variance(clean: duckdb.DuckDBPyConnection) -> None:
     assert signals(clean) == set()
     assert clean.execute("select count(*), sum(abs(difference)) from reconciliation.rec_statements").fetchone() == (
-        84,
+        90,
         0,
     )
     silent = clean.execute(
