@@ -99,7 +99,7 @@ class DemoHome:
             log.write(f"\n$ revenue {' '.join(arguments)}\n".encode())
             return subprocess.Popen(
                 [str(REVENUE), *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.path,
-                env=self.environment(),
+                env=self.environment(), preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )  # fmt: skip
 
     def run(self, *command: str, **more: str) -> Said:

@@ -43,6 +43,8 @@ def start(home: Path) -> tuple[subprocess.Popen[str], int]:
         text=True,
         cwd=ROOT,
         start_new_session=True,
+        # A test run in the background of a shell inherits an ignored SIGINT; a terminal's does not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert starter.stdout is not None
