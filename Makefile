@@ -43,8 +43,8 @@ check: install typecheck  ## format, lint, YAML, types, secret scan: what CI run
 	@$(BIN)/yamllint --strict config dbt_project .pre-commit-config.yaml dagster.yaml workspace.yaml
 	@git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
 
-lint: check  ## check, and the SQL lint of every model (minutes; pre-commit lints the changed ones)
-	@$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models
+lint: check  ## check, and the SQL lint of every model (a minute or two; pre-commit lints the changed ones)
+	@.ci/sql-lint dbt_project/models
 
 typecheck: install
 	@$(BIN)/mypy
