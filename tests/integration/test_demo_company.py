@@ -232,7 +232,10 @@ def test_a_run_from_nothing_but_the_records_comes_to_the_same_figures(finished: 
     for table in ("recon_statement", "recon_item", "exception_queue", "tie_out", "rollforward", "posting_line_trace"):
         assert before[table], table
     for table, rows in before.items():
-        assert rebuilt.figures[table] == rows, table
+        if table == "period_control":  # a run after the close registers the next open month; the closed ones stay
+            assert {tuple(row) for row in rows} <= {tuple(row) for row in rebuilt.figures[table]}
+        else:
+            assert rebuilt.figures[table] == rows, table
 
 
 # Trace
