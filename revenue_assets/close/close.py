@@ -118,6 +118,8 @@ def close_period(
                 if e not in known
             ]
             audit.record(writer, now, entries)
+        # Late entries post to the next month from now on: it is open at once, not only after the next booking.
+        periods.ensure(store, wanted, period, months.shift(period, 1), clock=clock)
         return CloseReport(period, "closed" if entries else "unchanged", wanted, tuple(gates), hashes)
 
 

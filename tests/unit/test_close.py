@@ -143,6 +143,17 @@ def test_green_gates_lock_the_period_with_a_snapshot(house):
     assert audit.verify(house.store)[1] is None
 
 
+def test_the_month_after_the_closed_one_is_open_at_once(house):
+    for period, after in (("2026-01", "2026-02"), ("2026-02", "2026-03"), ("2026-03", "2026-04")):
+        reconcile(house, statements=("2026-01", "2026-02", "2026-03"))
+        assert close(house, period).closed
+        states = {p["period"]: p["status"] for p in periods.all_periods(house.store) if p["entity_id"] == "US"}
+        assert (states[period], states[after]) == ("hard_closed", "open")
+    before = periods.all_periods(house.store)
+    assert close(house, "2026-03").status == "unchanged"
+    assert periods.all_periods(house.store) == before
+
+
 def test_closing_again_is_a_no_op_and_says_so(house):
     first = close(house)
     again = close(house)
