@@ -6,6 +6,7 @@ is why it asks for no password.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import shutil
@@ -181,6 +182,7 @@ def _socket_folder(account: Account) -> Path:
         folder = Path(tempfile.mkdtemp(prefix="erp-", dir="/tmp"))
     if account.change:
         os.chown(folder, account.uid, account.gid)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # whatever interrupts the start
     return folder
 
 

@@ -23,6 +23,7 @@ _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_RAISE = 2
 _CAP_DAC_OVERRIDE = 1
 _CAPABILITY_VERSION_3 = 0x20080522
+_spawned: list[subprocess.Popen[bytes]] = []
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def spawn(
     """
     before_exec = _preparation(death_signal, account, keep_reach=any(not _reachable(path) for path in reach))
     with log.open("ab") as output:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             list(command),
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -70,6 +71,14 @@ def spawn(
             env=env,
             cwd="/",
         )
+    _spawned.append(process)
+    return process
+
+
+def stop_spawned(seconds: float) -> None:
+    """Ends every child that `spawn` started and that still runs, the latest first: clients before their server."""
+    while _spawned:
+        stop(_spawned.pop(), signal.SIGTERM, seconds, signal.SIGQUIT)
 
 
 def stop(process: subprocess.Popen[bytes], how: signal.Signals, seconds: float, finally_: signal.Signals) -> None:

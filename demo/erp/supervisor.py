@@ -27,14 +27,15 @@ from pathlib import Path
 from typing import IO, Any
 
 from demo.erp import postgres, trytond
-from demo.erp.processes import end_leftover, identity, stop
+from demo.erp.processes import end_leftover, identity, stop, stop_spawned
 
+_STOP_SECONDS_MAX = 10.0
 _LOCK_SECONDS_MAX = 40.0  # an earlier supervisor whose parent was killed needs a few seconds to stop its servers
 
 
 def main(specification: str) -> int:
     """Exit 0 after an orderly stop, 1 after a failure that was reported as an event."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGTERM, _exit_once)
     spec = json.loads(specification)
     try:
         if spec["mode"] == "build":
@@ -52,7 +53,6 @@ def _build(python: Path, folder: Path, archive: Path) -> None:
     threading.Thread(target=_end_with_the_pipe, daemon=True).start()
     folder.mkdir(parents=True, exist_ok=True)
     bin_folder = postgres.binaries(python.parent.parent)
-    server = None
     try:
         postgres.initialise(bin_folder, folder / "pgdata", folder / "postgres.log")
         server = postgres.start(bin_folder, folder / "pgdata", folder / "postgres.log", postgres.UNSAFE_AND_FAST)
@@ -64,13 +64,18 @@ def _build(python: Path, folder: Path, archive: Path) -> None:
             raise postgres.PostgresError(f"createdb failed: {created.stderr.strip()}")
         trytond.make_database(python, server.uri(), folder, folder / "trytond.log")
         server.stop()
-        server = None
         postgres.pack(folder / "pgdata", archive)
     finally:
-        if server is not None:
-            server.stop()
+        # Also the ones that an interrupted start had not returned yet: they would go on writing into the folder.
+        stop_spawned(_STOP_SECONDS_MAX)
         shutil.rmtree(folder, ignore_errors=True)
     _tell("done")
+
+
+def _exit_once(*_: object) -> None:
+    """The stopping that follows is not itself interrupted."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(1)
 
 
 def _end_with_the_pipe() -> None:
