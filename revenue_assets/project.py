@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -62,6 +63,12 @@ def forget_old_runs(settings: Settings) -> None:
     folders = sorted((p for p in settings.dbt_target.iterdir() if p.is_dir()), key=lambda p: p.stat().st_mtime)
     for folder in folders[:-RUNS_KEPT]:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def last_invocation(settings: Settings) -> str:
+    """Id of the dbt run that finished last in this home, as its artifacts say; empty if there is none."""
+    results = sorted(settings.dbt_target.glob("*/run_results.json"), key=lambda path: path.stat().st_mtime)
+    return json.loads(results[-1].read_text())["metadata"]["invocation_id"] if results else ""
 
 
 def _is_current(manifest: Path, stamp: Path, parsed_for: str) -> bool:

@@ -2,10 +2,9 @@
 
 import dagster as dg
 
-from revenue_assets.assets.landing import landing_metadata, register
+from revenue_assets.assets.landing import landing_metadata, landing_writer
 from revenue_assets.assets.posting import ERP_DOCUMENTS
 from revenue_assets.landing.run import land
-from revenue_assets.landing.writer import LandingWriter
 from revenue_assets.resources import ERP_POOL, Platform
 from revenue_assets.store.cursors import StoredCursors
 
@@ -38,13 +37,12 @@ def read_back_assets(vendor: str) -> dg.AssetsDefinition:
         pool=ERP_POOL,
     )
     def _read_back(context: dg.AssetExecutionContext, platform: Platform):
-        writer = LandingWriter(platform.settings.landing, platform.settings.quarantine, context.run_id)
+        writer = landing_writer(platform, context.run_id)
         source = platform.erp_source()
         selected = [
             name for name in DESCRIPTIONS if dg.AssetKey(["landing", vendor, name]) in context.selected_asset_keys
         ]
         for result in land(source, selected, writer, StoredCursors(platform.store), platform.now()):
-            register(platform, result)
             yield dg.MaterializeResult(["landing", vendor, result.object], metadata=landing_metadata([result]))
 
     return _read_back

@@ -5,6 +5,7 @@ import dagster as dg
 from revenue_assets import __version__
 from revenue_assets.checks.reconciliation import statement_markdown
 from revenue_assets.partitions import months
+from revenue_assets.project import last_invocation
 from revenue_assets.resources import WAREHOUSE_POOL, Platform
 
 OWNER = "team:revenue-accounting"
@@ -38,6 +39,7 @@ def finance_serving(context: dg.AssetExecutionContext, platform: Platform) -> dg
         settings.published,
         code_version=__version__,
         run_id=context.run_id,
+        dbt_invocation_id=last_invocation(settings),
         rules_version=platform.company.content_hash,
         as_of=settings.as_of,
         required=FINANCE_MODELS,

@@ -14,7 +14,7 @@ from revenue_assets.landing.writer import LandingResult, LandingWriter
 from revenue_assets.resources import Platform
 from revenue_assets.sources.catalogue import DESCRIPTIONS, objects_of
 from revenue_assets.store.cursors import StoredCursors
-from revenue_assets.store.landing import LandedBatch, record
+from revenue_assets.store.landing import BatchRegister
 
 OWNER = "team:revenue-data"
 
@@ -49,9 +49,13 @@ def landing_assets(vendor: str) -> dg.AssetsDefinition:
         results: dict[str, list[LandingResult]] = {name: [] for name in selected}
         for instance in platform.company.sources_of(vendor):
             source = platform.source(instance)
-            writer = LandingWriter(platform.settings.landing, platform.settings.quarantine, context.run_id)
-            for result in land(source, selected, writer, StoredCursors(platform.store), platform.now()):
-                register(platform, result)
+            for result in land(
+                source,
+                selected,
+                landing_writer(platform, context.run_id),
+                StoredCursors(platform.store),
+                platform.now(),
+            ):
                 results[result.object].append(result)
             context.log.info("%s: landed %s objects", instance.name, len(selected))
         ensure_readable(platform.settings.landing, selected)
@@ -61,24 +65,10 @@ def landing_assets(vendor: str) -> dg.AssetsDefinition:
     return _land
 
 
-def register(platform: Platform, result: LandingResult) -> None:
-    """Enters the committed files in the operational store, with their control totals."""
-    record(
-        platform.store,
-        [
-            LandedBatch(
-                batch_id=b.batch_id,
-                source=result.source,
-                object=result.object,
-                row_count=0 if b.quarantined else b.row_count,
-                quarantined=b.row_count if b.quarantined else 0,
-                control_totals=b.control_totals,
-                landed_at=b.landed_at,
-                path=str(b.path.relative_to(platform.settings.home)),
-            )
-            for b in result.batches
-        ],
-    )
+def landing_writer(platform: Platform, run_id: str) -> LandingWriter:
+    """The writer of a run; every file it writes is entered in the operational store, with its control totals."""
+    settings = platform.settings
+    return LandingWriter(settings.landing, settings.quarantine, run_id, register=BatchRegister(platform.store))
 
 
 def landing_metadata(results: list[LandingResult]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Exact by construction: integers and Decimal, written as text. Never a float.
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import re
 from collections.abc import Mapping
 from decimal import Context, Decimal, Inexact, InvalidOperation
@@ -82,6 +83,22 @@ class ControlTotals:
             "amounts": {f: {c: format(v, "f") for c, v in sorted(s.items())} for f, s in sorted(self._sums.items())},
             "stamps": {f: [a.isoformat(), b.isoformat()] for f, (a, b) in sorted(self._stamps.items())},
         }
+
+
+DIGEST_COLUMNS = ("_source", "_vendor", "_object", "_record_id", "_content_hash", "_landing_seq", "_entity_id")
+
+
+def rows_digest(columns: Mapping[str, list[Any]]) -> str:
+    """One number over all rows of a file, whatever their order: who each row is and what text it holds.
+
+    `columns` as the file has them. Hexadecimal; 0 without rows. XOR of the first 60 bits of sha256 over the
+    DIGEST_COLUMNS joined by `|` (null as empty); SQL computes the same (`landed_row_digest`).
+    """
+    found = 0
+    for row in zip(*(columns[name] for name in DIGEST_COLUMNS), strict=True):
+        text = "|".join("" if value is None else str(value) for value in row)
+        found ^= int(hashlib.sha256(text.encode("utf-8")).hexdigest()[:15], 16)
+    return f"{found:015x}"
 
 
 def amounts_of(data: Mapping[str, Any], contract: ObjectContract) -> dict[str, Decimal]:

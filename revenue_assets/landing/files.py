@@ -48,11 +48,16 @@ class ObjectFiles:
         """Every committed file, in order of name."""
         return sorted(str(path) for path in self.folder.glob("day=*/*.parquet"))
 
+    def path(self, day: str, batch_id: str) -> Path:
+        """Where the file of a batch stands."""
+        return self.folder / f"day={day}" / f"{batch_id}.parquet"
+
     def commit(self, columns: dict[str, list[Any]], schema: pa.Schema, day: str, batch_id: str, control: Any) -> Path:
         """Writes one batch durably and returns its path. Existing batches are never overwritten."""
-        folder = self.folder / f"day={day}"
+        final = self.path(day, batch_id)
+        folder = final.parent
         folder.mkdir(parents=True, exist_ok=True)
-        final, beside = folder / f"{batch_id}.parquet", folder / f".{batch_id}.part"
+        beside = folder / f".{batch_id}.part"
         if final.exists():
             raise FileExistsError(f"batch {batch_id} of {self.folder.parent.name}/{self.folder.name} exists already")
         table = pa.Table.from_pydict(columns, schema=schema)

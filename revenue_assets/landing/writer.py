@@ -19,12 +19,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from revenue_assets.domain import strict_json
-from revenue_assets.landing.control import AmountError, ControlTotals, amounts_of
+from revenue_assets.landing.control import AmountError, ControlTotals, amounts_of, rows_digest
 from revenue_assets.landing.files import QUARANTINE_SCHEMA, SCHEMA, LatestVersions, ObjectFiles
 from revenue_assets.sources.base import ObjectContract, Page, Record, Rejected, Source
+from revenue_assets.store.landing import LandedBatch
 
 ROWS_PER_FILE = 100_000
 CHARACTERS_PER_FILE = 256 * 1024 * 1024
@@ -83,18 +84,36 @@ def tombstone(record_id: str) -> str:
     return json.dumps({"id": record_id, "deleted": True}, separators=(",", ":"))
 
 
+class Register(Protocol):
+    """Where every file is announced before it appears and marked once it stands there (the operational store)."""
+
+    def announce(self, batch: LandedBatch) -> None: ...
+
+    def commit(self, batch_id: str) -> None: ...
+
+    def settle(self, source: str, object_name: str, stands: Callable[[str], bool]) -> None: ...
+
+
 class LandingWriter:
     """Writes landing and quarantine files of one run.
 
     `run_id` is the orchestrator's run, for lineage only. `transform` changes what is stored of a record (encryption);
-    it must keep the text JSON.
+    it must keep the text JSON. Without a `register` the files are written, but nobody could tell if one got lost.
     """
 
-    def __init__(self, landing: Path, quarantine: Path, run_id: str, transform: Transform | None = None) -> None:
+    def __init__(
+        self,
+        landing: Path,
+        quarantine: Path,
+        run_id: str,
+        transform: Transform | None = None,
+        register: Register | None = None,
+    ) -> None:
         self.landing = landing
         self.quarantine = quarantine
         self.run_id = run_id
         self.transform = transform
+        self.register = register
 
     @contextmanager
     def open(self, source: Source, object_name: str, now: dt.datetime) -> Iterator[ObjectLanding]:
@@ -106,6 +125,9 @@ class LandingWriter:
             raise LandingError(f"{source.name!r}/{object_name!r} cannot be folder names")
         files = ObjectFiles(self.landing, source.name, object_name)
         with files.lock():
+            if self.register is not None:
+                home = self.landing.parent
+                self.register.settle(source.name, object_name, lambda path: (home / path).exists())
             landing = ObjectLanding(self, source, object_name, files, now)
             yield landing
             landing.finish()
@@ -265,7 +287,27 @@ class ObjectLanding:
         first = columns["_landing_seq"][0] if rows else 0
         batch_id = f"{self._landed_at:%Y%m%dT%H%M%S%f}-{first:010d}-{secrets.token_hex(3)}"
         whole = {name: columns.get(name, [batch_id] * rows) for name in schema.names}
-        path = files.commit(whole, schema, f"{self._landed_at:%Y-%m-%d}", batch_id, control)
+        control = control | {"digest": rows_digest(columns)}
+        day, register = f"{self._landed_at:%Y-%m-%d}", self._writer.register
+        if register is not None:
+            register.announce(
+                LandedBatch(
+                    batch_id=batch_id,
+                    source=self._source.name,
+                    object=self._object,
+                    row_count=0 if quarantined else rows,
+                    quarantined=rows if quarantined else 0,
+                    control_totals=control,
+                    landed_at=self._landed_at,
+                    path=str(files.path(day, batch_id).relative_to(self._writer.landing.parent)),
+                    seq_from=first if rows else None,
+                    seq_to=first + rows - 1 if rows else None,
+                    run_id=self._writer.run_id,
+                )
+            )
+        path = files.commit(whole, schema, day, batch_id, control)
+        if register is not None:
+            register.commit(batch_id)
         self.result.batches.append(Batch(batch_id, path, rows, quarantined, control, self._landed_at))
 
 

@@ -2,6 +2,9 @@
 
 Readers see the old publish or the new one, never half of one: the file is built beside, checked, made read-only and
 renamed over the old one; who has the old file open keeps it. Nothing is computed here; figures come from dbt.
+
+The file itself is `published.duckdb`; the target is a link to it. DuckDB names an opened database after the file, and
+one named like its own schema would leave every `finance.x` ambiguous.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from pathlib import Path
 
 import duckdb
 
-from revenue_assets.store import audit, leases, publish_log
+from revenue_assets.store import audit, landing, leases, publish_log
 from revenue_assets.store.clock import SYSTEM_CLOCK, Clock
 from revenue_assets.store.engine import Store, StoreError
 from revenue_assets.store.ledger import fsync_folder
@@ -23,18 +26,12 @@ from revenue_assets.store.ledger import fsync_folder
 STORAGE_VERSION = "v1.2.0"
 SCHEMA = "finance"
 LOG_TABLE = "publish_log"
-_LOG_COLUMNS = {
-    "publish_id": "varchar",
-    "at": "timestamp",
-    "status": "varchar",
-    "run_id": "varchar",
-    "code_version": "varchar",
-    "rules_version": "varchar",
-    "as_of": "date",
-    "content_hash": "varchar",
-    "table_rows": "varchar",
-    "table_hashes": "varchar",
-}
+FILE_NAME = "published.duckdb"
+# As the dbt model of that name has them.
+_LOG_COLUMNS = (
+    "publish_id", "at", "status", "run_id", "code_version", "dbt_invocation_id", "rules_version", "fx_rate_set",
+    "as_of", "source_cut_offs", "table_rows", "table_hashes", "content_hash",
+)  # fmt: skip
 
 
 class PublishRefused(StoreError):
@@ -59,6 +56,7 @@ def publish(
     *,
     code_version: str,
     run_id: str | None = None,
+    dbt_invocation_id: str | None = None,
     rules_version: str | None = None,
     as_of: dt.date | None = None,
     required: tuple[str, ...] = (),
@@ -99,6 +97,9 @@ def publish(
                     content_hash=content,
                     table_rows=counts,
                     table_hashes=hashes,
+                    dbt_invocation_id=dbt_invocation_id,
+                    fx_rate_set=_fx_rate_set(connection),
+                    source_cut_offs=landing.cut_offs(store),
                 )
             _write_log(connection, store, publish_id)
             connection.execute("checkpoint target")
@@ -106,7 +107,8 @@ def publish(
         beside.chmod(0o444)
         with open(beside, "rb") as file:
             os.fsync(file.fileno())
-        os.replace(beside, target)
+        os.replace(beside, target.parent / FILE_NAME)
+        _link(target)
         fsync_folder(target.parent)
         with store.write() as writer:
             publish_log.set_live(writer, publish_id, clock.now())
@@ -166,14 +168,34 @@ def _check_copy(connection: duckdb.DuckDBPyConnection, hashes: dict[str, str]) -
             raise PublishRefused(f"the copy of {name} differs from the warehouse; nothing was published.")
 
 
+def _link(target: Path) -> None:
+    """Makes `target` a link to the published file, in one step, also where a plain file stood before."""
+    if target.is_symlink() and os.readlink(target) == FILE_NAME:
+        return
+    beside = target.with_name(f".{target.name}.link")
+    beside.symlink_to(FILE_NAME)
+    os.replace(beside, target)
+
+
+def _fx_rate_set(connection: duckdb.DuckDBPyConnection) -> str:
+    """The exchange rates that the figures were computed with: newest day, number and hash; empty without rates."""
+    table = "source.canonical.can_fx_rates"
+    known = "select count(*) from duckdb_columns() where database_name = 'source' and schema_name = 'canonical'"
+    if not connection.execute(f"{known} and table_name = 'can_fx_rates'").fetchall()[0][0]:
+        return ""
+    rows, newest = connection.execute(f"select count(*), max(rate_date) from {table}").fetchall()[0]
+    return f"{newest} {rows} rates {_table_hash(connection, table)[:12]}" if rows else ""
+
+
 def _write_log(connection: duckdb.DuckDBPyConnection, store: Store, publish_id: str) -> None:
     """The log as readers of this very file should see it: this publish is the live one."""
     table = f"target.{SCHEMA}.{LOG_TABLE}"
-    connection.execute(f"create table {table} ({', '.join(f'{_name(n)} {kind}' for n, kind in _LOG_COLUMNS.items())})")
+    kinds = (f"{_name(n)} {'timestamp' if n == 'at' else 'varchar'}" for n in _LOG_COLUMNS)
+    connection.execute(f"create table {table} ({', '.join(kinds)})")
     rows = []
     for row in publish_log.all_publishes(store):
-        status = "live" if row["publish_id"] == publish_id else "superseded"
-        rows.append([status if n == "status" else row[n] for n in _LOG_COLUMNS])
+        row |= {"status": "live" if row["publish_id"] == publish_id else "superseded"}
+        rows.append([row["at"] if n == "at" else "" if row[n] is None else str(row[n]) for n in _LOG_COLUMNS])
     connection.executemany(f"insert into {table} values ({', '.join('?' * len(_LOG_COLUMNS))})", rows)
     connection.execute(f"comment on table {table} is 'One row per publish of this schema; the live one is this file.'")
 

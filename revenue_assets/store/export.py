@@ -6,8 +6,9 @@ naive UTC. Contents depend on the store alone, so the same store gives the same 
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             flag="prior_period",
         ),
         "periods": _columns(
-            text="entity_id book period status changed_by reason snapshot_hash",
+            text="entity_id book period status changed_by approver reason snapshot_hash",
             day="start_date end_date_exclusive",
             at="changed_at closed_at",
         ),
@@ -65,10 +66,12 @@ SCHEMAS: dict[str, pa.Schema] = {
         "landing_batches": _columns(
             text="source object batch_id path sha256 control_totals run_id",
             whole="row_count quarantined seq_from seq_to",
-            at="landed_at",
+            at="landed_at committed_at",
         ),
+        "landing_totals": _columns(text="batch_id field currency amount"),
         "publish_log": _columns(
-            text="publish_id status run_id code_version rules_version content_hash table_rows table_hashes",
+            text="publish_id status run_id code_version rules_version content_hash table_rows table_hashes "
+            "dbt_invocation_id fx_rate_set source_cut_offs",
             whole="seq",
             day="as_of",
             at="at",
@@ -78,7 +81,7 @@ SCHEMAS: dict[str, pa.Schema] = {
 
 
 def export_state(store: Store, folder: Path) -> dict[str, int]:
-    """Writes the six snapshots of the store into `folder`; returns file name -> rows."""
+    """Writes the seven snapshots of the store into `folder`; returns file name -> rows."""
     folder.mkdir(parents=True, exist_ok=True)
     tables = {
         "posting_batches": (posting_batches, ("period", "seq")),
@@ -92,8 +95,18 @@ def export_state(store: Store, folder: Path) -> dict[str, int]:
         for name, (table, order) in tables.items():
             rows: Any = connection.execute(select(table).order_by(*(table.c[c] for c in order))).mappings().all()
             counts[name] = _write(folder, name, rows)
+            if name == "landing_batches":
+                counts["landing_totals"] = _write(folder, "landing_totals", _totals(rows))
     fsync_folder(folder)
     return counts
+
+
+def _totals(batches: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
+    """The control totals of the batches, one row per money field and currency, as decimal text in the field's unit."""
+    for batch in batches:
+        for field, sums in sorted(json.loads(batch["control_totals"]).get("amounts", {}).items()):
+            for currency, amount in sorted(sums.items()):
+                yield {"batch_id": batch["batch_id"], "field": field, "currency": currency, "amount": amount}
 
 
 def _write(folder: Path, name: str, rows: Iterable[Mapping[str, Any]]) -> int:

@@ -10,7 +10,7 @@ import datetime as dt
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, and_, insert, select, update
+from sqlalchemy import Connection, and_, func, insert, select, update
 
 from revenue_assets.domain.periods import HARD_CLOSED, OPEN, SOFT_CLOSED, PeriodError, first_day, parse, shift, span
 from revenue_assets.store import audit
@@ -40,8 +40,25 @@ def ensure(
 
 
 def all_periods(store: Store, *, book: str = MAIN) -> list[dict[str, Any]]:
-    """Every registered period with its first day, exclusive end and state, by entity and period."""
-    query = select(periods).where(periods.c.book == book).order_by(periods.c.entity_id, periods.c.period)
+    """Every registered period with its first day, exclusive end and state, by entity and period.
+
+    `approver`: who approved its latest change, None if nobody had to.
+    """
+    change = period_history.c
+    latest = (
+        select(func.max(change.change_id))
+        .where(
+            change.entity_id == periods.c.entity_id, change.book == periods.c.book, change.period == periods.c.period
+        )
+        .correlate(periods)
+        .scalar_subquery()
+    )
+    approver = select(change.approver).where(change.change_id == latest).correlate(periods).scalar_subquery()
+    query = (
+        select(periods, approver.label("approver"))
+        .where(periods.c.book == book)
+        .order_by(periods.c.entity_id, periods.c.period)
+    )
     with store.read() as connection:
         rows = [dict(row._mapping) for row in connection.execute(query)]
     for row in rows:

@@ -26,8 +26,14 @@ def add_built(
     content_hash: str,
     table_rows: Mapping[str, int],
     table_hashes: Mapping[str, str],
+    dbt_invocation_id: str | None = None,
+    fx_rate_set: str | None = None,
+    source_cut_offs: Mapping[str, str] | None = None,
 ) -> None:
-    """Notes a file that was built and checked but is not swapped in yet."""
+    """Notes a file that was built and checked but is not swapped in yet.
+
+    `fx_rate_set` names the rates of the build; `source_cut_offs` maps a source to its newest landing, ISO UTC.
+    """
     seq = (connection.scalar(select(func.max(publish_log.c.seq))) or 0) + 1
     connection.execute(
         insert(publish_log).values(
@@ -42,6 +48,9 @@ def add_built(
             content_hash=content_hash,
             table_rows=json.dumps(dict(table_rows), sort_keys=True),
             table_hashes=json.dumps(dict(table_hashes), sort_keys=True),
+            dbt_invocation_id=dbt_invocation_id,
+            fx_rate_set=fx_rate_set,
+            source_cut_offs=json.dumps(dict(source_cut_offs or {}), sort_keys=True),
         )
     )
 

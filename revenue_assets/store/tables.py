@@ -67,6 +67,7 @@ landing_batches = Table(
     Column("seq_to", BigInteger),
     Column("run_id", String(100)),
     Column("landed_at", DateTime, nullable=False),
+    Column("committed_at", DateTime),
     Index("ix_landing_batches_source_object", "source", "object"),
     comment="One row per landing batch: its file, rows and control totals",
 )  # fmt: skip
@@ -310,6 +311,9 @@ publish_log = Table(
     Column("content_hash", String(64), nullable=False),
     Column("table_rows", Text, nullable=False),
     Column("table_hashes", Text, nullable=False),
+    Column("dbt_invocation_id", Text),
+    Column("fx_rate_set", Text),
+    Column("source_cut_offs", Text),
     CheckConstraint("status in ('built', 'live', 'superseded')", name="status"),
     comment="Every publish of the finance schema",
 )  # fmt: skip

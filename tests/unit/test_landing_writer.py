@@ -14,10 +14,14 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
+from revenue_assets.landing.control import rows_digest
 from revenue_assets.landing.files import CONTROL_KEY
 from revenue_assets.landing.run import land
 from revenue_assets.landing.writer import LandingError, LandingResult, LandingWriter, content_hash
 from revenue_assets.sources.base import Cursor, ObjectContract, Page, PaginationError, Record, Rejected
+from revenue_assets.store import landing
+from revenue_assets.store.engine import open_store
+from revenue_assets.store.landing import BatchRegister
 
 NOW = dt.datetime(2026, 11, 2, 6, 30, tzinfo=dt.UTC)
 
@@ -183,7 +187,9 @@ def test_control_totals_are_exact_and_stand_in_the_file(tmp_path: Path) -> None:
         "amounts": {"total": {"usd": str(big + 1), "eur": "-5"}},
         "stamps": {"created": ["2026-09-21T14:13:21", "2026-09-21T14:13:24"]},
     }
-    assert result.batches[0].control_totals == expected
+    promised = dict(result.batches[0].control_totals)
+    expected["digest"] = rows_digest(pq.read_table(result.batches[0].path).to_pydict())
+    assert promised == expected
     assert json.loads(pq.read_schema(result.batches[0].path).metadata[CONTROL_KEY]) == expected
 
 
@@ -298,3 +304,35 @@ def test_dying_at_any_file_loses_and_doubles_nothing(
             run(tmp_path, feed)
     run(tmp_path, feed)
     assert rows(tmp_path / "landing") == [(f"in_{n}", n + 1) for n in range(50)]
+
+
+@pytest.mark.parametrize(("when", "left"), [("before", 1), ("after", 0)])
+def test_every_file_is_announced_before_and_committed_after_it_stands_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str, left: int
+) -> None:
+    """A run killed in between leaves neither a foreign file nor a lost batch: the next one settles it."""
+    monkeypatch.setattr("revenue_assets.landing.writer.ROWS_PER_FILE", 10)
+    store = open_store(f"sqlite:///{tmp_path / 'store.sqlite'}")
+    bad = Record("in_x", '{"id":"in_x","total":NaN}')
+    feed = Feed(*[page(*(invoice(n) for n in range(at, at + 10)), bad) for at in (0, 10, 20)])
+    rename, calls = os.rename, iter(range(1, 100))
+
+    def dying(source: Any, target: Any) -> None:
+        last = next(calls) == 2
+        if not last or when == "after":
+            rename(source, target)
+        if last:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("revenue_assets.landing.files.os.rename", dying)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, feed, register=BatchRegister(store))
+    run(tmp_path, feed, register=BatchRegister(store))
+    batches = landing.all_batches(store)
+    committed = {b["path"] for b in batches if b["committed_at"] is not None}
+    assert committed == {str(path.relative_to(tmp_path)) for path in tmp_path.glob("*/*/*/*/*.parquet")}
+    assert len([b for b in batches if b["committed_at"] is None]) == left
+    assert sum(b["row_count"] for b in batches if b["committed_at"] is not None) == 30
+    assert sum(b["quarantined"] for b in batches if b["committed_at"] is not None) == 1
+    store.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import signal
 import stat
@@ -13,7 +14,7 @@ import pytest
 from store_kit import FakeClock, House
 
 from revenue_assets.publish.duckdb_file import PublishRefused, publish
-from revenue_assets.store import publish_log
+from revenue_assets.store import landing, publish_log
 from revenue_assets.store.engine import open_store
 
 
@@ -84,7 +85,28 @@ def test_the_copy_is_exact_commented_read_only_and_logged(house):
     ]
     assert [r["status"] for r in publish_log.all_publishes(house.store)] == ["live"]
     assert report.row_counts == {"recon_item": 3, "recon_statement": 3}
-    assert list(target(house).parent.iterdir()) == [target(house)]
+    assert sorted(p.name for p in target(house).parent.iterdir()) == ["finance.duckdb", "published.duckdb"]
+
+
+def test_the_published_file_opens_directly_and_names_what_it_was_made_from(house):
+    """`finance.x` is one thing in the file as it is: the database is not called like its schema."""
+    target(house).parent.mkdir(parents=True)
+    target(house).write_text("a plain file of an older version")
+    with duckdb.connect(str(house.warehouse)) as connection:
+        connection.execute("create schema canonical")
+        connection.execute(
+            "create table canonical.can_fx_rates as select date '2026-03-31' as rate_date, 5 as rate_e12"
+        )
+    batch = landing.LandedBatch("b1", "crm", "account", 3, 0, {"rows": 3}, FakeClock().now())
+    landing.record(house.store, [batch, batch._replace(batch_id="b0", source="tax", row_count=0)])
+    run(house, dbt_invocation_id="dbt-1", rules_version="r1")
+    with duckdb.connect(str(target(house)), read_only=True) as connection:
+        assert connection.execute("select count(*) from finance.recon_item").fetchall() == [(3,)]
+        [row] = connection.execute("select * from finance.publish_log").fetchall()
+        log = dict(zip([c[0] for c in connection.description], row, strict=True))
+    assert (log["dbt_invocation_id"], log["rules_version"], log["run_id"]) == ("dbt-1", "r1", "")
+    assert log["fx_rate_set"].startswith("2026-03-31 1 rates ")
+    assert json.loads(log["source_cut_offs"]) == {"crm": FakeClock().now().isoformat()}
 
 
 def test_the_same_figures_have_the_same_hash_and_changed_ones_another(house):
@@ -152,4 +174,4 @@ def test_kills_during_a_publish_never_show_half_of_one(house):
     publish(house.store, house.warehouse, target(house), code_version="1.0")
     assert read(house, "select distinct generation from finance.recon_item") == [(9,)]
     assert [r["status"] for r in publish_log.all_publishes(house.store)][-1] == "live"
-    assert [p.name for p in target(house).parent.iterdir()] == ["finance.duckdb"]
+    assert [p.name for p in target(house).parent.iterdir() if not p.is_symlink()] == ["published.duckdb"]

@@ -5,12 +5,14 @@ select
     case status
         when 'soft_closed' then 'Soft close'
         when 'hard_closed' then 'Closed'
-        else case when closed_at is not null then 'Reopened' else 'Open' end
+        -- Only a change back to open has a reason to give.
+        else case when reason is not null then 'Reopened' else 'Open' end
     end as state,
     coalesce(cast(coalesce(changed_at, closed_at) as varchar), '') as changed_at,
     coalesce(changed_by, '') as changed_by,
-    coalesce(reason, '') as reason
+    coalesce(reason, '') as reason,
+    coalesce(approver, '') as approver
 from {{ recon_optional_state('periods', {
     'entity_id': 'varchar', 'period': 'varchar', 'status': 'varchar', 'closed_at': 'timestamp', 'changed_at': 'timestamp',
-    'changed_by': 'varchar', 'reason': 'varchar'
+    'changed_by': 'varchar', 'reason': 'varchar', 'approver': 'varchar'
 }) }}

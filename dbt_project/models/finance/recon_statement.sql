@@ -12,7 +12,9 @@ entities as (
 ),
 
 periods as (
-    select * from {{ state('periods') }}
+    select * from {{ recon_optional_state('periods', {
+        'entity_id': 'varchar', 'period': 'varchar', 'status': 'varchar', 'reason': 'varchar'
+    }) }}
 ),
 
 currencies as (
@@ -129,7 +131,12 @@ select
     coalesce(j.area, '') as area,
     coalesce(j.owner_team, 'Data platform') as owner_team,
     j.period,
-    case coalesce(periods.status, 'open') when 'soft_closed' then 'Soft close' when 'hard_closed' then 'Closed' else 'Open' end as period_status,
+    case
+        when periods.status = 'soft_closed' then 'Soft close'
+        when periods.status = 'hard_closed' then 'Closed'
+        when periods.reason is not null then 'Reopened'
+        else 'Open'
+    end as period_status,
     j.entity_id as entity_code,
     coalesce(entities.name, j.entity_id) as entity_name,
     j.currency,
