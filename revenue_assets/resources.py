@@ -115,10 +115,13 @@ class Platform(dg.ConfigurableResource):
         policies.put(self.store, self.company.rules, company=self.company.id, author="config")
 
     def export_state(self) -> None:
-        """Writes the snapshots of the operational store that SQL reads."""
+        """Writes the snapshots of the landing zone and the operational store that SQL reads."""
+        from revenue_assets.landing.files import inventory, write_inventory
         from revenue_assets.store.export import export_state
 
+        files = inventory(self.settings.landing, self.settings.quarantine)
         export_state(self.store, self.settings.state)
+        write_inventory(files, self.settings.state)
 
     def now(self) -> dt.datetime:
         return dt.datetime.now(dt.UTC)

@@ -99,6 +99,7 @@ class Settings:
             "REVENUE_AS_OF": self.as_of.isoformat(),
             "REVENUE_ENV": self.env,
             "REVENUE_LANDING": str(self.landing),
+            "REVENUE_QUARANTINE": str(self.quarantine),
             "REVENUE_STATE": str(self.state),
             "REVENUE_JOURNAL": str(self.journal),
             "REVENUE_WAREHOUSE": str(self.warehouse),

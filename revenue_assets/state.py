@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 
 from revenue_assets.domain.config import VARIANCE_CLASSES, Company
 
+# The ERP read back is a source of that name.
+READ_BACK = "erp"
 # ISO 4217 minor-unit exponents that are not 2.
 EXPONENTS = {c: 0 for c in ("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF").split()} | {
     c: 3 for c in ("BHD IQD JOD KWD LYD OMR TND").split()
@@ -41,7 +43,10 @@ def write_parquet(path: Path, schema: pa.Schema, rows: list[dict[str, object]]) 
 
 
 def write_config_state(company: Company, folder: Path) -> None:
-    """Writes entities, policy, accounts, recon_policy, class_owner and currencies (columns: see each schema below)."""
+    """Writes entities, policy, accounts, recon_policy, class_owner, sources and currencies (columns: see each schema).
+
+    A source that serves several entities is answered for by the company's first (`lead_entity_id`).
+    """
     text, whole, flag = pa.string(), pa.int64(), pa.bool_()
 
     def write(name: str, columns: dict[str, pa.DataType], rows: list[dict[str, object]]) -> None:
@@ -104,6 +109,19 @@ def write_config_state(company: Company, folder: Path) -> None:
             if c in company.class_owners
         ],
     )  # fmt: skip
+    lead = company.entities[0].id
+    served: list[dict[str, object]] = [
+        {"source": name, "vendor": vendor, "entity_id": entity or lead, "lead_entity_id": lead}
+        for name, vendor, entity in [
+            *((s.name, s.vendor, s.entity) for s in company.sources),
+            (READ_BACK, company.erp.vendor, None),
+        ]
+    ]
+    write(
+        "sources",
+        dict.fromkeys(("source", "vendor", "entity_id", "lead_entity_id"), text),
+        served,
+    )
     write(
         "currencies",
         {"currency": text, "exponent": pa.int32()},

@@ -77,7 +77,7 @@ def _plant(planter: Planter, kind: str, entity: str, month: str) -> dict[str, An
         "delta_minor": amount,
         "debit_role": "accounts_receivable",
         "credit_role": "deferred_revenue",
-        "expect": [["R16", "amount"], ["R10", "amount"], ["R11", "amount"]],
+        "expect": [["R16", "amount"], ["R4", "amount"], ["R10", "amount"], ["R11", "amount"]],
     }
 
 

@@ -19,6 +19,7 @@ _OWNERS = {
     "R1": "RevOps",
     "R2": "Billing ops",
     "R3": "Billing ops",
+    "R4": "AR",
     "R5": "Payments",
     "R6": "AR",
     "R7": "Treasury",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 from dagster_dbt import DbtCliInvocation, DbtCliResource, DbtProject, dbt_assets
 
 from revenue_assets.project import forget_old_runs
@@ -72,4 +73,24 @@ def _with_row_counts(invocation: DbtCliInvocation, platform: Platform) -> Iterat
                 event = event.with_metadata({**event.metadata, "dagster/row_count": rows})
             yield event
     if not invocation.is_successful():
-        raise invocation.get_error() or dg.Failure("dbt failed; its log stands in the run's folder under dbt/target.")
+        error = invocation.get_error() or dg.Failure("dbt failed; its log stands in the run's folder under dbt/target.")
+        if findings := landing_findings(platform):
+            raise dg.Failure(
+                "What landed is not whole (R17, Data platform); nothing is booked until the files are restored. "
+                + " ".join(findings)
+            ) from error
+        raise error
+
+
+def landing_findings(platform: Platform, shown: int = 5) -> list[str]:
+    """Sentences that name the landing batches, and rows, which are not as they were received."""
+    query = f"""
+        select distinct reference || ': ' || explanation as finding
+        from reconciliation.rec_r17 where variance_class is not null order by 1 limit {shown + 1}
+    """
+    with platform.warehouse() as connection:
+        try:
+            found = [str(row[0]) for row in connection.execute(query).fetchall()]
+        except duckdb.CatalogException:
+            return []  # the build failed before this reconciliation ever ran
+    return found[:shown] + (["And more."] if len(found) > shown else [])

@@ -9,7 +9,7 @@ import dagster as dg
 from revenue_assets.resources import WAREHOUSE_POOL, Platform
 
 CHECK = "ties_within_materiality"
-CODES = ("R1", "R2", "R3", "R5", "R6", "R7", "R8", "R9", "R10", "R11", "R12", "R13", "R14", "R15", "R16")
+CODES = tuple(f"R{number}" for number in range(1, 18))
 STATEMENT = """
 select
     s.recon_code, s.period, s.entity_code, s.currency, s.source_amount, s.target_amount, s.variance_amount,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,36 +104,70 @@ def _batches(books: Books, entity_id: str, period: str) -> Iterator[Gate]:
     yield Gate("batches_are_verified", entity_id, not counts, sentence, "Integration")
 
 
+@dataclass(frozen=True)
+class _Rule:
+    """What one reconciliation means for the close of one entity. `floor` in minor units of the variance's currency."""
+
+    floor: int
+    owner: str | None
+    class_owners: dict[str, str]
+
+    def gates(self, amount: int) -> bool:
+        """A variance below materiality does not gate; one at or above it does. Nothing is never a variance."""
+        return amount != 0 and abs(amount) >= self.floor
+
+    def owner_of(self, variance_class: str) -> str | None:
+        return self.class_owners.get(variance_class) or self.owner
+
+
+def _rules(books: Books, entity_id: str) -> dict[str, _Rule]:
+    """Reconciliation -> its rule, for those that gate the close: the entity's policy over the company's config over the
+    catalogue, as `reconciliation.rec_policy` resolved them for the statements."""
+    recon_owners, class_owners = owners_of(books.warehouse, books.state)
+    file = str(books.state / "recon_policy.parquet").replace("'", "''")
+    query = f"""
+        select recon_id, materiality_floor, gates_close, owner_team, owner_json
+        from reconciliation.rec_policy where entity_id = $entity
+        union all
+        select recon_id, coalesce(materiality_floor, 0), gates_close, owner_team, null from read_parquet('{file}')
+        where recon_id not in (select recon_id from reconciliation.rec_policy where entity_id = $entity)
+    """
+    return {
+        row["recon_id"]: _Rule(
+            int(row["materiality_floor"] or 0),
+            row["owner_team"] or recon_owners.get(row["recon_id"]),
+            class_owners | {c: str(o) for c, o in json.loads(row["owner_json"] or "{}").items()},
+        )
+        for row in rows(books.warehouse, query, {"entity": entity_id})
+        if row["gates_close"]
+    }
+
+
 def _reconciliations(books: Books, entity_id: str, period: str) -> Iterator[Gate]:
-    if not has_tables(books.warehouse, "reconciliation.rec_items", "reconciliation.rec_statements"):
+    needed = ("rec_items", "rec_statements", "rec_policy")
+    if not has_tables(books.warehouse, *(f"reconciliation.{name}" for name in needed)):
         yield Gate("reconciliations_ran", entity_id, False, "The reconciliations have not been built.", "Data platform")
         return
-    file = str(books.state / "recon_policy.parquet").replace("'", "''")
-    wanted = rows(
-        books.warehouse,
-        f"select recon_id, coalesce(materiality_floor, 0) as floor from read_parquet('{file}') where gates_close",
-    )
-    floors = {row["recon_id"]: row["floor"] for row in wanted}
+    rules = _rules(books, entity_id)
     query = "select * from reconciliation.rec_statements where entity_id = ? and period = ?"
     statements = rows(books.warehouse, query, [entity_id, period])
-    missing = sorted(set(floors) - {s["recon_id"] for s in statements}, key=_by_number)
+    missing = sorted(set(rules) - {s["recon_id"] for s in statements}, key=_by_number)
     sentence = (
-        f"No statement of {', '.join(missing)}." if missing else f"{len(floors)} reconciliations have their statement."
+        f"No statement of {', '.join(missing)}." if missing else f"{len(rules)} reconciliations have their statement."
     )
     yield Gate("reconciliations_ran", entity_id, not missing, sentence, "Data platform")
-    yield from _variances(books, entity_id, period, statements, floors)
+    yield from _variances(books, entity_id, period, statements, rules)
 
 
 def _variances(
-    books: Books, entity_id: str, period: str, statements: list[dict[str, Any]], floors: dict[str, int]
+    books: Books, entity_id: str, period: str, statements: list[dict[str, Any]], rules: dict[str, _Rule]
 ) -> Iterator[Gate]:
-    """Nothing unexplained above materiality (unless a person accepted it), and nobody's variance is nobody's."""
-    recon_owners, class_owners = owners_of(books.warehouse, books.state)
+    """Nothing unexplained of materiality or more (unless a person accepted it), and nobody's variance is nobody's."""
     query = """
         select *, coalesce(reference, item_key) as named from reconciliation.rec_items
         where entity_id = ? and period = ? and variance_class is not null order by abs(difference) desc, item_key
     """
-    variances = [v for v in rows(books.warehouse, query, [entity_id, period]) if v["recon_id"] in floors]
+    variances = [v for v in rows(books.warehouse, query, [entity_id, period]) if v["recon_id"] in rules]
     with books.store.read() as connection:
         accepted: set[str] = set(
             connection.scalars(
@@ -141,7 +176,7 @@ def _variances(
         )
     for s in statements:
         recon = s["recon_id"]
-        if recon not in floors:
+        if recon not in rules:
             continue
         waived = sum(
             v["difference"]
@@ -150,19 +185,20 @@ def _variances(
             and exceptions.exception_id(recon, "unexplained", entity_id, v["named"]) in accepted
         )
         rest = s["unexplained"] - waived
-        if abs(rest) > floors[recon]:
-            sentence = f"{recon}: {rest} minor units {s['currency']} are unexplained; the limit is {floors[recon]}."
-            yield Gate("variances_are_explained", entity_id, False, sentence, recon_owners.get(recon, "Controller"))
+        if rules[recon].gates(rest):
+            limit = f"materiality is {rules[recon].floor}" if rules[recon].floor else "any amount counts"
+            sentence = f"{recon}: {rest} minor units {s['currency']} are unexplained; {limit}."
+            owner = rules[recon].owner_of("unexplained") or "Controller"
+            yield Gate("variances_are_explained", entity_id, False, sentence, owner)
     unowned = [
         v
         for v in variances
-        if not (class_owners.get(v["variance_class"]) or recon_owners.get(v["recon_id"]))
-        and abs(v["difference"]) > floors[v["recon_id"]]
+        if not rules[v["recon_id"]].owner_of(v["variance_class"]) and rules[v["recon_id"]].gates(v["difference"])
     ]
     first = (
         f", the largest {unowned[0]['difference']} {unowned[0]['currency']} on {unowned[0]['named']}" if unowned else ""
     )
-    sentence = f"{len(unowned)} variances above the limit have no owner{first}."
+    sentence = f"{len(unowned)} material variances have no owner{first}."
     yield Gate("variances_have_owners", entity_id, not unowned, sentence)
 
 

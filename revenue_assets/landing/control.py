@@ -77,9 +77,12 @@ class ControlTotals:
                 self._stamps[name] = (min(first, moment), max(last, moment))
 
     def as_json(self) -> dict[str, Any]:
-        """`{"rows": n, "amounts": {field: {currency: "decimal"}}, "stamps": {field: [first, last]}}`."""
+        """`{"rows": n, "amounts": {field: {currency: "decimal"}}, "stamps": {field: [first, last]}}`, and what the
+        amounts are: `unit` (minor, major) and `currency_field`."""
         return {
             "rows": self.rows,
+            "unit": self._contract.amount_kind,
+            "currency_field": self._contract.currency,
             "amounts": {f: {c: format(v, "f") for c, v in sorted(s.items())} for f, s in sorted(self._sums.items())},
             "stamps": {f: [a.isoformat(), b.isoformat()] for f, (a, b) in sorted(self._stamps.items())},
         }

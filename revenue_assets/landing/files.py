@@ -18,6 +18,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from revenue_assets.state import write_parquet
+
 CONTROL_KEY = b"revenue.control_totals"
 
 SCHEMA = pa.schema(
@@ -139,6 +141,20 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def inventory(landing: Path, quarantine: Path) -> list[str]:
+    """Paths of the committed files of both roots, relative to the home, in order."""
+    home = landing.parent
+    return sorted(
+        str(path.relative_to(home)) for root in (landing, quarantine) for path in root.glob("*/*/*/*.parquet")
+    )
+
+
+def write_inventory(paths: list[str], state: Path) -> None:
+    """Writes `state/landing_files.parquet` (`path`). The files are listed before the register of batches is read and
+    written after it: what is on the list and not in the register was announced by nobody."""
+    write_parquet(state / "landing_files.parquet", pa.schema([("path", pa.string())]), [{"path": p} for p in paths])
 
 
 def ensure_readable(landing: Path, objects: Iterable[str]) -> None:

@@ -9,6 +9,7 @@ import importlib
 
 from revenue_assets.domain.config import Company
 from revenue_assets.sources.base import Source
+from revenue_assets.state import READ_BACK
 
 # vendor -> (module, class)
 _ADAPTERS = {
@@ -78,7 +79,7 @@ def read_back_source(company: Company) -> Source:
         from revenue_assets.sources.tryton import TrytonSource
 
         return TrytonSource(
-            "erp",
+            READ_BACK,
             None,
             erp.base_url.resolve(),
             {key: reference.resolve() for key, reference in erp.credentials.items()},

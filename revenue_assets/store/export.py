@@ -68,7 +68,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             whole="row_count quarantined seq_from seq_to",
             at="landed_at committed_at",
         ),
-        "landing_totals": _columns(text="batch_id field currency amount"),
+        "landing_totals": _columns(text="batch_id field currency amount unit currency_field"),
         "publish_log": _columns(
             text="publish_id status run_id code_version rules_version content_hash table_rows table_hashes "
             "dbt_invocation_id fx_rate_set source_cut_offs",
@@ -101,12 +101,14 @@ def export_state(store: Store, folder: Path) -> dict[str, int]:
     return counts
 
 
-def _totals(batches: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
+def _totals(batches: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """The control totals of the batches, one row per money field and currency, as decimal text in the field's unit."""
     for batch in batches:
-        for field, sums in sorted(json.loads(batch["control_totals"]).get("amounts", {}).items()):
+        control = json.loads(batch["control_totals"])
+        same = {"batch_id": batch["batch_id"], **{name: control.get(name) for name in ("unit", "currency_field")}}
+        for field, sums in sorted(control.get("amounts", {}).items()):
             for currency, amount in sorted(sums.items()):
-                yield {"batch_id": batch["batch_id"], "field": field, "currency": currency, "amount": amount}
+                yield same | {"field": field, "currency": currency, "amount": amount}
 
 
 def _write(folder: Path, name: str, rows: Iterable[Mapping[str, Any]]) -> int:

@@ -76,6 +76,8 @@ def reconcile(
             f"create schema if not exists reconciliation; create or replace table reconciliation.rec_statements "
             f"({STATEMENT}); "
             f"create or replace table reconciliation.rec_items ({ITEM}); "
+            "create or replace table reconciliation.rec_policy as select 'US' as entity_id, *, "
+            f"null::varchar as owner_json from read_parquet('{house.state}/recon_policy.parquet'); "
             f"create or replace table reconciliation.rec_exceptions ({EXCEPTION})"
         )
         for period in statements:
@@ -208,15 +210,28 @@ def test_missing_statement_blocks(house):
 @pytest.mark.parametrize(
     ("kind", "amount", "expected"),
     [
-        ("unexplained", 6, {"variances_are_explained"}),
-        ("unexplained", 5, set()),
-        ("unexplained", -6, {"variances_are_explained"}),
+        ("unexplained", 5, {"variances_are_explained"}),
+        ("unexplained", 4, set()),
+        ("unexplained", -5, {"variances_are_explained"}),
+        ("unexplained", -4, set()),
         ("missing_right", 5000, set()),
     ],
 )
 def test_only_what_nobody_explains_above_materiality_blocks(house, kind, amount, expected):
     reconcile(house, ("2026-01", kind, "opp-1", amount))
     assert red(close(house)) == expected
+
+
+def test_policy_of_the_entity_sets_materiality_and_owner(house):
+    """`variance_materiality` and `recon_owner` as rec_policy resolved them, not the company-wide file."""
+    reconcile(house, ("2026-01", "unexplained", "opp-1", 99))
+    assert [g.owner for g in close(house).red] == ["RevOps"]
+    with duckdb.connect(str(house.warehouse)) as connection:
+        connection.execute('update reconciliation.rec_policy set owner_json = \'{"unexplained": "Controller US"}\'')
+    assert [g.owner for g in close(house).red] == ["Controller US"]
+    with duckdb.connect(str(house.warehouse)) as connection:
+        connection.execute("update reconciliation.rec_policy set materiality_floor = 100")
+    assert close(house).closed
 
 
 def test_an_accepted_unexplained_variance_no_longer_blocks(house):

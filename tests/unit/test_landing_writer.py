@@ -184,6 +184,8 @@ def test_control_totals_are_exact_and_stand_in_the_file(tmp_path: Path) -> None:
     result = run(tmp_path, feed)
     expected = {
         "rows": 4,
+        "unit": "minor",
+        "currency_field": "currency",
         "amounts": {"total": {"usd": str(big + 1), "eur": "-5"}},
         "stamps": {"created": ["2026-09-21T14:13:21", "2026-09-21T14:13:24"]},
     }
