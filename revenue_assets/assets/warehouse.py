@@ -74,7 +74,9 @@ def _with_row_counts(invocation: DbtCliInvocation, platform: Platform) -> Iterat
             yield event
     if not invocation.is_successful():
         error = invocation.get_error() or dg.Failure("dbt failed; its log stands in the run's folder under dbt/target.")
-        if findings := landing_findings(platform):
+        with platform.warehouse() as connection:
+            findings = landing_findings(connection)
+        if findings:
             raise dg.Failure(
                 "What landed is not whole (R17, Data platform); nothing is booked until the files are restored. "
                 + " ".join(findings)
@@ -82,15 +84,14 @@ def _with_row_counts(invocation: DbtCliInvocation, platform: Platform) -> Iterat
         raise error
 
 
-def landing_findings(platform: Platform, shown: int = 5) -> list[str]:
+def landing_findings(connection: duckdb.DuckDBPyConnection, shown: int = 5) -> list[str]:
     """Sentences that name the landing batches, and rows, which are not as they were received."""
     query = f"""
         select distinct reference || ': ' || explanation as finding
         from reconciliation.rec_r17 where variance_class is not null order by 1 limit {shown + 1}
     """
-    with platform.warehouse() as connection:
-        try:
-            found = [str(row[0]) for row in connection.execute(query).fetchall()]
-        except duckdb.CatalogException:
-            return []  # the build failed before this reconciliation ever ran
+    try:
+        found = [str(row[0]) for row in connection.execute(query).fetchall()]
+    except duckdb.CatalogException:
+        return []  # the build failed before this reconciliation ever ran
     return found[:shown] + (["And more."] if len(found) > shown else [])

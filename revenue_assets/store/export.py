@@ -96,12 +96,12 @@ def export_state(store: Store, folder: Path) -> dict[str, int]:
             rows: Any = connection.execute(select(table).order_by(*(table.c[c] for c in order))).mappings().all()
             counts[name] = _write(folder, name, rows)
             if name == "landing_batches":
-                counts["landing_totals"] = _write(folder, "landing_totals", _totals(rows))
+                counts["landing_totals"] = _write(folder, "landing_totals", control_totals(rows))
     fsync_folder(folder)
     return counts
 
 
-def _totals(batches: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def control_totals(batches: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """The control totals of the batches, one row per money field and currency, as decimal text in the field's unit."""
     for batch in batches:
         control = json.loads(batch["control_totals"])

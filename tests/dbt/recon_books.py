@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import duckdb
+from landed_feed import land_feed
 
 Row = dict[str, Any]
 AS_OF = "2026-10-31"
@@ -22,13 +24,17 @@ PERIODS = ("2026-08", "2026-09", "2026-10", "2026-11")
 ENTITIES = {"US": "USD", "UK": "GBP"}
 ACCOUNTS = {
     "cash": "1000", "processor_clearing": "1050", "payouts_in_transit": "1060", "accounts_receivable": "1100",
-    "unbilled_receivable": "1200", "deferred_revenue": "2100", "tax_liability": "2200", "revenue": "4000", "fees": "6000",
+    "unbilled_receivable": "1200", "intercompany_receivable": "1300", "deferred_revenue": "2100", "tax_liability": "2200",
+    "intercompany_payable": "2300", "revenue": "4000", "fees": "6000",
 }  # fmt: skip
 OWNERS = {
-    "R1": "RevOps", "R2": "Billing ops", "R3": "Billing ops", "R5": "Payments", "R6": "AR", "R7": "Treasury",
+    "R1": "RevOps", "R2": "Billing ops", "R3": "Billing ops", "R4": "AR", "R5": "Payments", "R6": "AR", "R7": "Treasury",
     "R8": "Treasury", "R9": "Treasury", "R10": "Controller", "R11": "Revenue accounting", "R12": "Revenue accounting",
-    "R13": "Tax", "R15": "Data platform", "R16": "Integration",
+    "R13": "Tax", "R14": "Controller", "R15": "Data platform", "R16": "Integration", "R17": "Data platform",
 }  # fmt: skip
+REOPENED = {"changed_at": "2026-11-02 09:00:00", "changed_by": "Ada", "approver": "Ben", "reason": "late invoice"}
+# These stand in no config file: the catalogue's own owner holds.
+UNCONFIGURED = {"R4", "R14", "R17"}
 ENVELOPE = "event_key varchar, entity_id varchar, accounting_date date, time timestamp, sequence varchar, event_id varchar, recorded_time timestamp, correlation_id varchar"
 BALANCE_TXN = "bt_id varchar, bt_gross bigint, bt_fee bigint, bt_net bigint, bt_currency varchar"
 
@@ -40,8 +46,8 @@ UPSTREAM: dict[str, tuple[str, str]] = {
     "can_invoices": ("canonical", f"{ENVELOPE}, invoice_id varchar, customer_id varchar, currency varchar, net_amount bigint, tax_amount bigint"),
     "can_invoice_lines": ("canonical", f"{ENVELOPE}, invoice_id varchar, customer_id varchar, currency varchar, line_id varchar, amount bigint, service_start date, service_end date, charge_kind varchar, subscription_item_id varchar"),
     "can_invoice_ends": ("canonical", f"{ENVELOPE}, event_type varchar, invoice_id varchar"),
-    "can_credit_notes": ("canonical", f"{ENVELOPE}, credit_note_id varchar, invoice_id varchar, currency varchar, reason varchar, stated_tax_amount bigint"),
-    "can_credit_note_lines": ("canonical", "entity_id varchar, credit_note_id varchar, invoice_id varchar, invoice_line_id varchar, amount bigint"),
+    "can_credit_notes": ("canonical", f"{ENVELOPE}, credit_note_id varchar, invoice_id varchar, currency varchar, reason varchar, net_amount bigint, stated_tax_amount bigint"),
+    "can_credit_note_lines": ("canonical", "entity_id varchar, credit_note_id varchar, invoice_id varchar, invoice_line_id varchar, amount bigint, tax_amount bigint"),
     "can_credit_note_voids": ("canonical", f"{ENVELOPE}, credit_note_id varchar"),
     "can_payments": ("canonical", f"{ENVELOPE}, payment_id varchar, customer_id varchar, amount bigint, currency varchar, is_direct_charge boolean, is_advance boolean, {BALANCE_TXN}"),
     "can_payment_applications": ("canonical", f"{ENVELOPE}, payment_id varchar, invoice_id varchar, amount bigint"),
@@ -59,6 +65,8 @@ UPSTREAM: dict[str, tuple[str, str]] = {
     "event_exceptions": ("canonical", "exception_key varchar, class varchar, entity_id varchar, subject varchar, event_key varchar, detail varchar"),
     "links": ("canonical", "from_type varchar, from_id varchar, to_type varchar, to_id varchar, relation varchar"),
     "journal_lines": ("subledger", "line_key varchar, entry_key varchar, entity_id varchar, accounting_date date, period varchar, event_type varchar, account_role varchar, currency varchar, amount_tc bigint, functional_currency varchar, amount_fc bigint, event_key varchar, document_id varchar, document_line_id varchar, customer_id varchar, correlation_id varchar"),
+    "documents": ("subledger", "entity_id varchar, document_type varchar, document_id varchar, posting_date date"),
+    "line_policies": ("subledger", "entity_id varchar, receivable_timing varchar"),
     "expected_charges": ("subledger", "entity_id varchar, item_id varchar, subscription_id varchar, kind varchar, service_start date, service_end date, billing_period_start date, billing_period_end date, bill_date date, amount bigint, currency varchar, correlation_id varchar"),
     "posting_exceptions": ("subledger", "exception_key varchar, class varchar, entity_id varchar, subject varchar, event_key varchar, amount bigint, currency varchar, detail varchar, is_resolved boolean"),
     "stg_tryton__moves": ("staging", "_source varchar, entity_id varchar, move_id bigint, number varchar, description varchar, state varchar, move_date date, period varchar, journal varchar, batch_key varchar"),
@@ -71,9 +79,13 @@ FILES: dict[str, str] = {
     "state/policy": "entity_id varchar, product_family varchar, currency varchar, key varchar, value varchar, policy_hash varchar",
     "state/accounts": "entity_id varchar, account_role varchar, product_family varchar, account_code varchar, account_name varchar",
     "state/recon_policy": "recon_id varchar, name varchar, area varchar, owner_team varchar, tolerance_absolute bigint, tolerance_share varchar, tolerance_days bigint, materiality_floor bigint, source_label varchar, target_label varchar, gates_close boolean",
+    "state/sources": "source varchar, vendor varchar, entity_id varchar, lead_entity_id varchar",
+    "state/landing_files": "path varchar",
+    "state/landing_batches": "batch_id varchar, source varchar, object varchar, row_count bigint, quarantined bigint, control_totals varchar, landed_at timestamp, path varchar, seq_from bigint, seq_to bigint, committed_at timestamp",
+    "state/landing_totals": "batch_id varchar, field varchar, currency varchar, amount varchar, unit varchar, currency_field varchar",
     "state/class_owner": "variance_class varchar, owner_team varchar",
     "state/currencies": "currency varchar, exponent integer",
-    "state/periods": "entity_id varchar, period varchar, start_date date, end_date_exclusive date, status varchar, closed_at timestamp",
+    "state/periods": "entity_id varchar, period varchar, start_date date, end_date_exclusive date, status varchar, closed_at timestamp, changed_at timestamp, changed_by varchar, approver varchar, reason varchar",
     "state/posting_batches": "batch_key varchar, entity_id varchar, period varchar, event_class varchar, accounting_date date, rule_hash varchar, line_count integer, member_count bigint, debit_fc bigint, credit_fc bigint, status varchar, attempts integer, erp_document_id varchar, erp_document_number varchar, posted_at timestamp, verified_at timestamp, last_error_class varchar, last_error varchar",
     "state/posting_batch_lines": "batch_key varchar, line_no integer, account_role varchar, account_code varchar, currency varchar, amount_tc bigint, functional_currency varchar, debit_fc bigint, credit_fc bigint, product_family varchar, prior_period boolean, member_count bigint",
     "state/exceptions": "exception_id varchar, recon_id varchar, category varchar, entity_id varchar, period varchar, currency varchar, amount bigint, owner_team varchar, assignee varchar, status varchar, source_reference varchar, first_seen_at timestamp, opened_at timestamp, resolution varchar, resolved_at timestamp",
@@ -98,6 +110,8 @@ class Books:
     journal: list[Row] = field(default_factory=list)
     erp: dict[int, Row] = field(default_factory=dict)
     tolerances: dict[str, Row] = field(default_factory=dict)
+    reopened: tuple[str, str] | None = None  # (entity, period)
+    damage: Callable[[Path, dict[str, str]], None] | None = None  # done to the landed files
 
     def add(self, table: str, **values: Any) -> Row:
         """Appends a row; envelope columns that are not given are filled from its date."""
@@ -111,8 +125,10 @@ class Books:
         self.tables[table].append(values)
         return values
 
-    def entry(self, entity: str, day: str, event: str, document: tuple[str, str], *lines: tuple[str, int]) -> None:
-        """One balanced journal entry in functional currency: (role, amount), debit positive."""
+    def entry(self, entity: str, day: str, event: str, document: tuple[str, str], *lines: tuple[str, int],
+              line_id: str | None = None, **more: Any) -> None:  # fmt: skip
+        """One balanced journal entry in functional currency: (role, amount), debit positive; `line_id` of the document
+        stands on all lines but the receivable's."""
         assert sum(amount for _, amount in lines) == 0, lines
         key = digest(entity, day, event, *document, *lines)
         for number, (role, amount) in enumerate(lines, 1):
@@ -120,11 +136,12 @@ class Books:
                 "line_key": digest(key, number), "entry_key": key, "entry_hash": key, "line_no": number, "book": "main",
                 "entity_id": entity, "accounting_date": day, "period": month(day), "service_period": month(day),
                 "event_key": digest(*document), "event_type": event, "document_type": document[0],
-                "document_id": document[1], "document_line_id": None, "account_role": role,
+                "document_id": document[1], "document_line_id": None if role == "accounts_receivable" else line_id,
+                "account_role": role,
                 "currency": ENTITIES[entity], "amount_tc": amount, "functional_currency": ENTITIES[entity],
                 "amount_fc": amount, "product_family": "platform", "customer_id": None, "jurisdiction": None,
                 "tax_code": None, "correlation_id": None, "policy_hash": "p1",
-            })  # fmt: skip
+            } | more)  # fmt: skip
 
     # ---- the healthy chain ---------------------------------------------------------------------------------------
 
@@ -165,10 +182,28 @@ class Books:
             self.add("can_tax_documents", entity_id=entity, document_id=invoice, document_type="invoice", status="Committed",
                      tax_date=day, currency=ENTITIES[entity], tax_amount=tax)  # fmt: skip
         self.entry(entity, day, "invoice.posted", ("invoice", invoice), ("accounts_receivable", amount + tax),
-                   ("deferred_revenue", -amount), ("tax_liability", -tax))  # fmt: skip
+                   ("deferred_revenue", -amount), ("tax_liability", -tax), line_id=f"il_{invoice}")  # fmt: skip
         self.entry(entity, month_end(day), "revenue.recognised", ("invoice", invoice),
                    ("deferred_revenue", amount // 2), ("revenue", -(amount // 2)))  # fmt: skip
         return invoice
+
+    def credit_note(self, entity: str, note: str, invoice: str, day: str, amount: int, tax: int | None, *,
+                    reason: str = "product_unsatisfactory", booked: int | None = None) -> str:  # fmt: skip
+        """A credit note on one line of an invoice with its tax document and entry; `booked` is what the entry credits
+        net of tax. Without a tax of its own the ledger derives a tenth."""
+        key, line = digest("credit_note", note), f"il_{invoice}"
+        self.add("can_credit_notes", entity_id=entity, accounting_date=day, event_key=key, credit_note_id=note,
+                 invoice_id=invoice, currency=ENTITIES[entity], reason=reason, net_amount=amount,
+                 stated_tax_amount=tax or 0)  # fmt: skip
+        self.add("can_credit_note_lines", entity_id=entity, credit_note_id=note, invoice_id=invoice, invoice_line_id=line,
+                 amount=amount, tax_amount=tax)  # fmt: skip
+        if tax:
+            self.add("can_tax_documents", entity_id=entity, document_id=note, document_type="credit_note",
+                     status="Committed", tax_date=day, currency=ENTITIES[entity], tax_amount=-tax)  # fmt: skip
+        net, taxed = amount if booked is None else booked, amount // 10 if tax is None else tax
+        self.entry(entity, day, "credit_note.issued", ("credit_note", note), ("accounts_receivable", -net - taxed),
+                   ("deferred_revenue", net), ("tax_liability", taxed), line_id=line)  # fmt: skip
+        return note
 
     def transaction(self, entity: str, day: str, txn: str, object_id: str, kind: str, gross: int, fee: int = 0) -> Row:
         """The processor's own report line; returns the bt_* columns for the document that uses it."""
@@ -323,6 +358,7 @@ class Books:
     def write(self, home: Path) -> None:
         """Writes the warehouse's `fixture` schema and the state and journal files. Unknown columns are refused."""
         self._masters()
+        self.tables.update(land_feed(home, self.damage))
         warehouse = home / "warehouse" / "revenue.duckdb"
         warehouse.parent.mkdir(parents=True, exist_ok=True)
         with duckdb.connect(str(warehouse)) as connection:
@@ -356,8 +392,11 @@ class Books:
                 self.add("state/accounts", entity_id=entity, account_role=role, account_code=code, account_name=role)
             for period in PERIODS:
                 self.add("state/periods", entity_id=entity, period=period, start_date=f"{period}-01",
-                         end_date_exclusive=later(f"{period}-01"), status="open")  # fmt: skip
+                         end_date_exclusive=later(f"{period}-01"), status="open",
+                         **(REOPENED if (entity, period) == self.reopened else {}))  # fmt: skip
         for recon, owner in OWNERS.items():
+            if recon in UNCONFIGURED and recon not in self.tolerances:
+                continue
             self.add("state/recon_policy", **({
                 "recon_id": recon, "name": recon, "area": "area", "owner_team": owner, "tolerance_absolute": 0,
                 "tolerance_share": "0", "tolerance_days": 5 if recon == "R8" else 0, "materiality_floor": 0,

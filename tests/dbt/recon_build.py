@@ -16,6 +16,8 @@ import duckdb
 from recon_books import AS_OF, UPSTREAM, Books
 
 PROJECT = Path(__file__).parents[2] / "dbt_project"
+# Stops a run before anything is booked on landed files that are not as they were written.
+LANDING_IS_WHOLE = "assert_landing_is_whole"
 OWN_CANONICAL = ("can_erp_documents", "can_erp_document_lines", "can_erp_balances")
 
 
@@ -29,7 +31,7 @@ def layer_project(folder: Path) -> Path:
         if (PROJECT / "models" / layer).exists():
             shutil.copytree(PROJECT / "models" / layer, folder / "models" / layer)
     (folder / "tests").mkdir()
-    for test in PROJECT.glob("tests/assert_recon_*.sql"):
+    for test in (*PROJECT.glob("tests/assert_recon_*.sql"), PROJECT / "tests" / f"{LANDING_IS_WHOLE}.sql"):
         shutil.copy(test, folder / "tests")
     for model in OWN_CANONICAL:
         (folder / "models" / "canonical").mkdir(parents=True, exist_ok=True)
@@ -60,6 +62,7 @@ def run_dbt(home: Path, *arguments: str, as_of: str = AS_OF) -> subprocess.Compl
         env=os.environ | {
             "REVENUE_WAREHOUSE": str(home / "warehouse" / "revenue.duckdb"), "REVENUE_STATE": str(home / "state"),
             "REVENUE_JOURNAL": str(home / "journal"), "REVENUE_LANDING": str(home / "landing"), "REVENUE_AS_OF": as_of,
+            "REVENUE_QUARANTINE": str(home / "quarantine"),
             "DBT_TARGET_PATH": str(home / "target"), "DBT_LOG_PATH": str(home / "logs"),
         },
         capture_output=True,

@@ -21,6 +21,7 @@ GONE = digest("R2", "amount", "US", "in_gone")
 def world() -> Books:
     """Faults of sales and cash, one hand-made ERP journal, and an operational store that has seen some of it before."""
     books = healthy()
+    books.reopened = ("UK", "2026-08")
     sales_faults(books)
     cash_faults(books)
     books.report_balances()
@@ -257,6 +258,27 @@ def test_clearing_rolls_forward_gross_with_fees_apart(finance: duckdb.DuckDBPyCo
     }
 
 
+def test_a_reopened_period_says_so_with_reason_and_approver(finance: duckdb.DuckDBPyConnection) -> None:
+    rows = finance.execute(
+        "select entity, period, changed_by, approver, reason from finance.period_control where state <> 'Open'"
+    ).fetchall()
+    assert rows == [("UK", "2026-08", "Ada", "Ben", "late invoice")]
+    stated = finance.execute(
+        "select distinct entity_code, period from finance.recon_statement where period_status = 'Reopened'"
+    ).fetchall()
+    assert stated == [("UK", "2026-08")]
+
+
+def test_detail_query_of_a_rollforward_line_runs_and_foots(finance: duckdb.DuckDBPyConnection) -> None:
+    closing, detail = one(
+        finance,
+        "select amount, detail_query from finance.rollforward where rollforward_code = 'AR' and entity_code = 'US' "
+        "and period = '2026-10' and line_kind = 'closing'",
+    )
+    assert one(finance, f"select sum(functional_amount) from ({detail})") == (closing,)
+    assert closing != 0
+
+
 def test_trace_leads_from_erp_document_to_source_record_and_back(
     home: Path, finance: duckdb.DuckDBPyConnection
 ) -> None:
@@ -291,7 +313,12 @@ def test_trace_leads_from_erp_document_to_source_record_and_back(
 
 BREAKS = {
     "assert_recon_variances_sum": "update reconciliation.rec_statements set explained = explained + 1",
-    "recon_rows_foot_rec_r06_": "update reconciliation.rec_r06 set difference = difference + 1",
+    **{
+        f"recon_rows_foot_rec_r{n:02d}_": f"insert into reconciliation.rec_r{n:02d} (recon_id) values ('R{n}')"
+        for n in range(1, 18)
+    },
+    "assert_landing_is_whole": "insert into reconciliation.rec_r17 (recon_id, entity_id, variance_class) "
+    "values ('R17', 'US', 'amount')",
     "assert_recon_statement_items_foot": "update finance.recon_item set amount = amount + 1 where recon_code = 'R1'",
     "assert_recon_rollforward_foots": "update finance.rollforward set amount = amount + 1 where line_kind = 'movement'",
     "assert_recon_tie_out_matches_statements": "update finance.tie_out set erp = erp + 1",

@@ -3,7 +3,8 @@
 
 -- Posting is summarised: a receivable stands in the ERP inside the document of its batch. An invoice is carried as often
 -- as posted documents with the key of one of its batches are read back; reversals count with their sign. Billed is what
--- the customer owes in all: receivable, stored credit and advances used; of a credit note also what is to be refunded.
+-- the customer owes in all: receivable, stored credit and advances used; of a credit note also what is to be given back
+-- (a refund liability that an invoice opens is part of its deferred revenue).
 {% set owed_roles = "('accounts_receivable', 'customer_balance', 'refund_liability', 'external_customer_balance')" %}
 with booked as (
     select
@@ -15,7 +16,8 @@ with booked as (
         posting_date,
         currency,
         case
-            when account_role in {{ owed_roles }} then amount_tc
+            when account_role in ('accounts_receivable', 'customer_balance') then amount_tc
+            when account_role in {{ owed_roles }} and event_type = 'credit_note.issued' then amount_tc
             when account_role = 'deferred_revenue' and document_line_id is null then amount_tc
             else 0
         end as owed,
