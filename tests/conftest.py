@@ -11,6 +11,7 @@ TESTS = Path(__file__).parent
 LONGEST = "integration/test_demo_company.py"
 
 
+@pytest.hookimpl(tryfirst=True)  # before the plugin reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One group per file, but one for all that share the conformance build and one for all that share an ERP."""
     for item in items:

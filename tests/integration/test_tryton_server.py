@@ -118,6 +118,8 @@ def test_a_second_owner_waits_for_the_first_and_then_says_so(home: Path, monkeyp
         monkeypatch.setattr(sys, "stdin", open(os.pipe()[0]))  # noqa: SIM115 - never readable
         told: list[dict[str, object]] = []
         monkeypatch.setattr(supervisor, "_tell", lambda event, **values: told.append({"event": event, **values}))
+        # It is a process of its own elsewhere; its handling of signals stays out of this one.
+        monkeypatch.setattr(supervisor.signal, "signal", lambda *_: None)
         spec = {"mode": "serve", "python": "x", "folder": str(folder), "archive": "x"}
         assert supervisor.main(json.dumps(spec)) == 1
         assert told[0]["event"] == "failed"

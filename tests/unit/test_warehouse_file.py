@@ -50,7 +50,7 @@ def test_a_missing_and_a_free_warehouse_are_not_waited_for(platform: Platform) -
 
 
 def test_what_an_orphan_holds_is_waited_for(platform: Platform, holder: subprocess.Popen[str]) -> None:
-    ending = subprocess.Popen([sys.executable, "-c", f"import os, time; time.sleep(1); os.kill({holder.pid}, 15)"])
+    ending = subprocess.Popen([sys.executable, "-c", f"import os, time; time.sleep(1); os.kill({holder.pid}, 9)"])
     platform.await_warehouse(60)
     with platform.warehouse() as connection:
         assert connection.execute("select 1").fetchone() == (1,)
