@@ -18,6 +18,7 @@ from typing import Any
 import click
 
 from revenue_assets import __version__
+from revenue_assets.policy_cli import init, policy
 from revenue_assets.settings import Settings, SettingsError
 
 PERIOD = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
@@ -233,6 +234,10 @@ def conformance(directory: Path, report: Path | None) -> None:
 
     with tempfile.TemporaryDirectory(prefix="revenue-conformance-") as work, sentences():
         sys.exit(run(directory, report, Path(work)))
+
+
+main.add_command(policy)
+main.add_command(init)
 
 
 def _print_json(report: Any) -> None:

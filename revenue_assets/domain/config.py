@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from revenue_assets.domain import policy
 from revenue_assets.domain.strict_yaml import ConfigError, read_yaml
@@ -70,6 +70,8 @@ class Entity(_Frozen):
     time_zone: str
     calendar: Literal["month"] = "month"
     erp_company: str
+    # Who recognises revenue over time: our schedules, or the ERP's own, which are then only compared.
+    schedules_owner: Literal["platform", "erp"] = "platform"
 
     @field_validator("time_zone")
     @classmethod
@@ -204,6 +206,9 @@ class Company(_Frozen):
     def rules(self) -> str:
         """What decides figures, as canonical JSON: entities, accounts, policy, tolerances. Not addresses or keys."""
         rules = self.model_dump(include={"id", "entities", "accounts", "policy", "reconciliations", "class_owners"})
+        for entity in rules["entities"]:  # what is not set does not change the hash of those who never heard of it
+            if entity["schedules_owner"] == "platform":
+                del entity["schedules_owner"]
         return json.dumps(rules, sort_keys=True)
 
     @cached_property
@@ -225,40 +230,16 @@ def _unique(where: str, values: list[str]) -> None:
 
 
 def load_company(folder: Path) -> Company:
-    """Reads and validates a config folder. Raises ConfigError with one line per problem: file, field, fix."""
+    """Reads and validates a config folder. Raises ConfigError with one line per problem: file, line, field, fix."""
+    from revenue_assets.domain.config_check import check_config
+    from revenue_assets.domain.config_rules import STRUCTURE
+
     if not folder.is_dir():
         raise ConfigError(f"REVENUE_CONFIG points to {folder}, which is not a folder.")
+    problems = [str(f) for f in check_config(folder) if f.kind == STRUCTURE]
+    if problems:
+        raise ConfigError("\n".join(problems))
     merged: dict[str, Any] = {}
     for name in FILES:
-        content = read_yaml(folder / f"{name}.yaml")
-        if not isinstance(content, dict):
-            raise ConfigError(f"{name}.yaml: must be a map of keys; see config/demo/{name}.yaml.")
-        merged.update(content)
-    try:
-        return Company.model_validate(merged)
-    except ValidationError as error:
-        raise ConfigError("\n".join(_sentence(e) for e in error.errors(include_input=False))) from None
-
-
-def _sentence(error: Any) -> str:
-    place = ".".join(str(part) for part in error["loc"])
-    root = str(error["loc"][0]) if error["loc"] else ""
-    # Keys of company.yaml stand at the top level.
-    file = f"{root}.yaml" if root in FILES else "company.yaml"
-    if error["type"] == "extra_forbidden":
-        models: dict[str, type[BaseModel]] = {
-            "entities": Entity,
-            "accounts": Account,
-            "policy": PolicyRow,
-            "sources": SourceInstance,
-            "erp": Erp,
-            "reconciliations": Reconciliation,
-        }
-        model = models.get(root, Company)
-        close = difflib.get_close_matches(str(error["loc"][-1]), list(model.model_fields), 1)
-        return f"{file}: unknown key {place}" + (f"; did you mean {close[0]!r}?" if close else "; remove it.")
-    message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "string_type":
-        message = 'must be text; put it in quotes, such as "0400"'
-    where = f"{file}: {place}" if place else "config"
-    return f"{where}: {message.rstrip('.?')}."
+        merged.update(read_yaml(folder / f"{name}.yaml"))
+    return Company.model_validate(merged)

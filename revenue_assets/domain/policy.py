@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -36,13 +38,37 @@ SUMMARY_COLUMNS = (
     "posting_period", "account_role", "currency", "product_family", "event_class", "prior_period",
     "accounting_date", "tax_code", "jurisdiction", "customer_id",
 )  # fmt: skip
+TOLERANCES = ("absolute", "share", "days")
+RECON_ID = re.compile(r"R(1[0-7]|[1-9])")
 KEYS = frozenset(CHOICES) | FLAGS | AMOUNTS | OPTIONAL_AMOUNTS | {
     "intercompany_share", "summary_key", "recon_tolerance", "recon_owner",
 }  # fmt: skip
 
 
+# Read from rows of an entity alone; a row narrowed by family or currency is ignored for them.
+ENTITY_ONLY = frozenset({
+    "closed_period_policy", "prior_period_materiality", "summary_key", "net_lines", "detail_threshold", "min_line",
+    "recon_tolerance", "variance_materiality", "recon_owner", "proration_basis", "termination_day_billed",
+    "cancel_credit",
+})  # fmt: skip
+
+
 def problem(key: str, value: Any) -> str | None:
     """What is wrong with `value` for policy `key`, in words; None if it is fine. `key` must be in KEYS."""
+    return next(iter(problems(key, value)), None)
+
+
+def problems(key: str, value: Any) -> list[str]:
+    """Everything that is wrong with `value` for policy `key`: several for a map, at most one otherwise."""
+    if key == "recon_tolerance":
+        return list(_tolerance_problems(value))
+    if key == "recon_owner":
+        return list(_owner_problems(value))
+    wrong = _problem(key, value)
+    return [wrong] if wrong else []
+
+
+def _problem(key: str, value: Any) -> str | None:
     if key in CHOICES:
         ok = value in CHOICES[key]
         return None if ok else f"{key} must be one of {', '.join(CHOICES[key])}; it is {value!r}"
@@ -56,9 +82,7 @@ def problem(key: str, value: Any) -> str | None:
     if key == "summary_key":
         unknown = [c for c in value if c not in SUMMARY_COLUMNS] if isinstance(value, list) else [value]
         return f"summary_key has unknown columns {unknown}; known: {', '.join(SUMMARY_COLUMNS)}" if unknown else None
-    if key == "intercompany_share":
-        return _intercompany_problem(value)
-    return _map_problem(key, value)
+    return _intercompany_problem(value)
 
 
 def _intercompany_problem(value: Any) -> str | None:
@@ -66,17 +90,52 @@ def _intercompany_problem(value: Any) -> str | None:
         return None
     if not isinstance(value, dict) or set(value) != {"performing_entity", "share"}:
         return 'intercompany_share must be {performing_entity: ..., share: "0.40"}'
-    try:
-        share = Decimal(value["share"])
-    except (InvalidOperation, TypeError):
-        return f"intercompany_share.share must be a quoted decimal; it is {value['share']!r}"
-    return None if 0 < share < 1 else f"intercompany_share.share must lie between 0 and 1; it is {share}"
+    wrong = share_problem(value["share"])
+    if wrong is None and Decimal(value["share"]) in (0, 1):
+        wrong = f"must lie between 0 and 1, both excluded; it is {value['share']}"
+    return f"intercompany_share.share {wrong}" if wrong else None
 
 
-def _map_problem(key: str, value: Any) -> str | None:
+def _tolerance_problems(value: Any) -> Iterator[str]:
+    """`{R2: {absolute: 5, share: "0.001", days: 3}}`; a misspelt word would be a tolerance of nothing."""
     if not isinstance(value, dict):
-        return f"{key} must be a map"
-    if key == "recon_tolerance":
-        bad = [k for k in value if not re.fullmatch(r"R(1[0-7]|[1-9])", k)]
-        return f"recon_tolerance names unknown reconciliations {bad}" if bad else None
-    return None
+        yield 'recon_tolerance must be a map such as {R2: {absolute: 5, share: "0.001", days: 3}}'
+        return
+    for recon, limits in value.items():
+        if not RECON_ID.fullmatch(recon):
+            yield f"recon_tolerance names {recon!r}, which is no reconciliation; write R1 to R17"
+        if not isinstance(limits, dict):
+            yield f"recon_tolerance.{recon} must be a map of absolute, share and days; it is {limits!r}"
+            continue
+        for name, limit in limits.items():
+            if name not in TOLERANCES:
+                close = difflib.get_close_matches(name, TOLERANCES, 1)
+                hint = f"did you mean {close[0]!r}" if close else f"known: {', '.join(TOLERANCES)}"
+                yield f"recon_tolerance.{recon} has unknown key {name!r}; {hint}"
+            elif name == "share":
+                wrong = share_problem(limit)
+                if wrong:
+                    yield f"recon_tolerance.{recon}.share {wrong}"
+            elif not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
+                unit = "days" if name == "days" else "minor units"
+                yield f"recon_tolerance.{recon}.{name} must be a whole number of {unit}, 0 or more; it is {limit!r}"
+
+
+def share_problem(value: Any) -> str | None:
+    """What is wrong with a share written as a quoted decimal from 0 to 1; None if it is fine."""
+    try:
+        share = Decimal(value) if isinstance(value, str) else None
+    except InvalidOperation:
+        share = None
+    if share is None or not share.is_finite():
+        return f'must be a quoted decimal such as "0.005"; it is {value!r}'
+    return None if 0 <= share <= 1 else f"must lie between 0 and 1; it is {share}"
+
+
+def _owner_problems(value: Any) -> Iterator[str]:
+    if not isinstance(value, dict):
+        yield "recon_owner must be a map of variance class to team, such as {amount: Controller}"
+        return
+    for variance_class, owner in value.items():
+        if not isinstance(owner, str) or not owner.strip():
+            yield f"recon_owner.{variance_class} names no owner; write the team"

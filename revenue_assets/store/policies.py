@@ -30,14 +30,16 @@ def put(
 
 
 def get(store: Store, content_hash: str) -> str:
-    """The rule text of a hash; StoreError if it was never stored."""
+    """The rule text of a hash, or of its first characters (8 or more); StoreError if none or several fit."""
+    column = policy_versions.c.content_hash
+    is_short = 8 <= len(content_hash) < 64 and content_hash.isalnum()
+    wanted = column.like(f"{content_hash}%") if is_short else column == content_hash
     with store.read() as connection:
-        text = connection.scalar(
-            select(policy_versions.c.content).where(policy_versions.c.content_hash == content_hash)
-        )
-    if text is None:
-        raise StoreError(f"no rules are stored under {content_hash}.")
-    return text
+        texts: list[str] = list(connection.scalars(select(policy_versions.c.content).where(wanted)))
+    if len(texts) != 1:
+        found = "no rules are" if not texts else f"{len(texts)} versions are"
+        raise StoreError(f"{found} stored under {content_hash}.")
+    return texts[0]
 
 
 def all_versions(store: Store) -> list[dict[str, Any]]:
