@@ -39,14 +39,25 @@ select
 {% macro sha256_of(text) -%}{{ return(adapter.dispatch('sha256_of')(text)) }}{%- endmacro %}
 {% macro duckdb__sha256_of(text) -%}sha256({{ text }}){%- endmacro %}
 
-{#- One number over all rows of a group, whatever their order; landing computed the same when it wrote the file. -#}
-{% macro landed_rows_digest() -%}{{ return(adapter.dispatch('landed_rows_digest')()) }}{%- endmacro %}
-{% macro duckdb__landed_rows_digest() -%}
-printf('%015x', bit_xor(cast('0x' || substring(sha256(
+{#- A row as one number: who it is and what text it holds. Landing computed the same when it wrote the file, and kept the
+    XOR of a file's rows as 15 hexadecimal digits. -#}
+{% macro landed_row_number() -%}{{ return(adapter.dispatch('landed_row_number')()) }}{%- endmacro %}
+{% macro duckdb__landed_row_number() -%}
+cast('0x' || substring(sha256(
     coalesce(_source, '') || '|' || coalesce(_vendor, '') || '|' || coalesce(_object, '') || '|' || coalesce(_record_id, '') || '|'
     || coalesce(_content_hash, '') || '|' || cast(_landing_seq as varchar) || '|' || coalesce(_entity_id, '')
-), 1, 15) as bigint)))
+), 1, 15) as bigint)
 {%- endmacro %}
+{% macro landed_digest(row_numbers) -%}{{ return(adapter.dispatch('landed_digest')(row_numbers)) }}{%- endmacro %}
+{% macro duckdb__landed_digest(row_numbers) -%}printf('%015x', coalesce(bit_xor({{ row_numbers }}), 0)){%- endmacro %}
+
+{#- XOR of two such digests, and the bit of a whole number. -#}
+{% macro landed_digest_change(one, other) -%}{{ return(adapter.dispatch('landed_digest_change')(one, other)) }}{%- endmacro %}
+{% macro duckdb__landed_digest_change(one, other) -%}
+xor(cast('0x' || {{ one }} as bigint), cast('0x' || {{ other }} as bigint))
+{%- endmacro %}
+{% macro landed_bit(number, bit) -%}{{ return(adapter.dispatch('landed_bit')(number, bit)) }}{%- endmacro %}
+{% macro duckdb__landed_bit(number, bit) -%}(({{ number }} >> {{ bit }}) & 1) = 1{%- endmacro %}
 
 {#- A decimal text as a number, null if it is none or has more than 19 digits before the point. -#}
 {% macro landed_amount(text) -%}{{ return(adapter.dispatch('landed_amount')(text)) }}{%- endmacro %}

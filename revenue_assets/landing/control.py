@@ -91,17 +91,25 @@ class ControlTotals:
 DIGEST_COLUMNS = ("_source", "_vendor", "_object", "_record_id", "_content_hash", "_landing_seq", "_entity_id")
 
 
-def rows_digest(columns: Mapping[str, list[Any]]) -> str:
-    """One number over all rows of a file, whatever their order: who each row is and what text it holds.
+LOCATORS = 17  # bits of a row's place in its file; more rows than that no file has
 
-    `columns` as the file has them. Hexadecimal; 0 without rows. XOR of the first 60 bits of sha256 over the
-    DIGEST_COLUMNS joined by `|` (null as empty); SQL computes the same (`landed_row_digest`).
+
+def rows_digest(columns: Mapping[str, list[Any]]) -> dict[str, Any]:
+    """What proves, and finds, the rows of a file: `{"digest": hex, "locators": [hex, ...]}`.
+
+    `columns` as the file has them. A row's number is the first 60 bits of sha256 over its DIGEST_COLUMNS joined by `|`
+    (null as empty). The digest is the XOR of all of them; locator k that of the rows whose place has bit k set: where
+    one row was changed, the locators that differ spell its place. SQL computes the same (`landed_row_number`).
     """
-    found = 0
-    for row in zip(*(columns[name] for name in DIGEST_COLUMNS), strict=True):
+    digest, locators = 0, [0] * LOCATORS
+    for place, row in enumerate(zip(*(columns[name] for name in DIGEST_COLUMNS), strict=True)):
         text = "|".join("" if value is None else str(value) for value in row)
-        found ^= int(hashlib.sha256(text.encode("utf-8")).hexdigest()[:15], 16)
-    return f"{found:015x}"
+        number = int(hashlib.sha256(text.encode("utf-8")).hexdigest()[:15], 16)
+        digest ^= number
+        for bit in range(place.bit_length()):
+            if place >> bit & 1:
+                locators[bit] ^= number
+    return {"digest": f"{digest:015x}", "locators": [f"{value:015x}" for value in locators]}
 
 
 def amounts_of(data: Mapping[str, Any], contract: ObjectContract) -> dict[str, Decimal]:

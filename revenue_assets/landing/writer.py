@@ -287,7 +287,7 @@ class ObjectLanding:
         first = columns["_landing_seq"][0] if rows else 0
         batch_id = f"{self._landed_at:%Y%m%dT%H%M%S%f}-{first:010d}-{secrets.token_hex(3)}"
         whole = {name: columns.get(name, [batch_id] * rows) for name in schema.names}
-        control = control | {"digest": rows_digest(columns)}
+        control = control | rows_digest(columns)
         day, register = f"{self._landed_at:%Y-%m-%d}", self._writer.register
         if register is not None:
             register.announce(

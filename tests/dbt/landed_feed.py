@@ -124,6 +124,6 @@ def findings(register: list[Row]) -> set[tuple[str, str, str, int, str]]:
         ("missing_right", batch["lacking"], "1 of 9 rows are gone: sequence 4.", 400, "UK"),
         ("duplicate", batch["doubled"], "doubled_5 (sequence 5)", -500, "UK"),
         ("amount", batch["altered"], "altered_6 (sequence 6)", 600 - 60000, "UK"),
-        ("amount", batch["rehashed"], "changed together with its hash", 600 - 60000, "UK"),
+        ("amount", batch["rehashed"], "together with its hash: rehashed_6 (sequence 6)", 600 - 60000, "UK"),
         ("missing_left", stray, "9 rows stand in a file that no landing announced", 0, "US"),
     }

@@ -22,6 +22,7 @@ manifest as (
         row_count + quarantined as row_count,
         seq_from,
         {{ recon_json_at('control_totals', "'$.digest'") }} as digest,
+        control_totals,
         coalesce({{ recon_json_at('control_totals', "'$.transformed'") }} = 'true', false) as is_transformed,
         committed_at is not null as is_committed
     from {{ state('landing_batches') }}
@@ -49,6 +50,7 @@ placed as (
                 manifest.seq_from is null or landed._landing_seq between manifest.seq_from and manifest.seq_from + manifest.row_count - 1
             ), false
         ) as is_expected,
+        {{ landed_row_number() }} as row_number,
         -- What was changed on its way in (encrypted) or cut (quarantine) no longer is the text that was hashed.
         not landed.is_quarantined and not coalesce(manifest.is_transformed, false)
         and coalesce({{ sha256_of('landed.raw') }} <> landed._content_hash, true) as is_altered
@@ -63,7 +65,7 @@ contents as (
         count(distinct case when is_expected then _landing_seq end) as kept_count,
         sum(case when is_expected then 0 else 1 end) as foreign_count,
         sum(case when is_altered then 1 else 0 end) as altered_count,
-        {{ landed_rows_digest() }} as digest
+        {{ landed_digest('row_number') }} as digest
     from placed
     group by path
 ),
@@ -76,6 +78,8 @@ batches as (
         coalesce(manifest.reference, files.path) as reference,
         manifest.landed_at,
         manifest.seq_from,
+        manifest.digest,
+        manifest.control_totals,
         coalesce(manifest.row_count, 0) as expected_count,
         manifest.path is not null as is_known,
         files.path is not null as is_there,
@@ -111,6 +115,7 @@ suspects as (
         placed._landing_seq as seq,
         placed.is_altered,
         placed.raw,
+        placed.row_number,
         case
             when not placed.is_expected then 'foreign'
             when row_number() over (partition by placed.path, placed.is_expected, placed._landing_seq order by placed._record_id) > 1
@@ -165,14 +170,57 @@ sums as (
     group by money.path, coalesce(currencies.currency, '-')
 ),
 
+-- One row changed together with its hash: the locators that differ spell its place; more than one leave no pattern.
+changes as (
+    select
+        judged.path,
+        judged.seq_from,
+        {%- for bit in range(17) %}
+        {{ landed_digest_change(
+            recon_json_at('judged.control_totals', "'$.locators[" ~ bit ~ "]'"),
+            landed_digest('case when ' ~ landed_bit('suspects.seq - judged.seq_from', bit) ~ ' then suspects.row_number end')
+        ) }} as change_{{ bit }},
+        {%- endfor %}
+        {{ landed_digest_change('judged.digest', landed_digest('suspects.row_number')) }} as change
+    from judged
+    inner join suspects on judged.path = suspects.path
+    where
+        judged.is_other_digest and judged.seq_from is not null
+        and judged.absent_count = 0 and judged.repeated_count = 0 and judged.foreign_count = 0
+    group by judged.path, judged.seq_from, judged.digest, judged.control_totals
+),
+
+located as (
+    select
+        path,
+        seq_from
+        {%- for bit in range(17) %}
+        + case when change_{{ bit }} <> 0 then {{ 2 ** bit }} else 0 end
+        {%- endfor %} as seq
+    from changes
+    where
+        change <> 0
+        {%- for bit in range(17) %}
+        and change_{{ bit }} in (0, change)
+        {%- endfor %}
+),
+
 named as (
     select
         path,
-        case when is_altered then 'altered' else kind end as kind,
+        kind,
         record_id || ' (sequence ' || cast(seq as varchar) || ')' as name,
-        row_number() over (partition by path, case when is_altered then 'altered' else kind end order by seq, record_id) as place
-    from suspects
-    where is_altered or kind <> 'kept'
+        row_number() over (partition by path, kind order by seq, record_id) as place
+    from (
+        select
+            suspects.path,
+            suspects.record_id,
+            suspects.seq,
+            case when suspects.is_altered or located.seq is not null then 'altered' else suspects.kind end as kind
+        from suspects
+        left join located on suspects.path = located.path and suspects.seq = located.seq
+    ) as marked
+    where kind <> 'kept'
 ),
 
 gaps as (
