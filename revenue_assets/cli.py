@@ -240,6 +240,48 @@ main.add_command(policy)
 main.add_command(init)
 
 
+@main.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--source", "source_name", help="Which event source of sources.yaml, if there are several.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def ingest(files: tuple[str, ...], source_name: str | None, as_json: bool) -> None:
+    """Validate and land CloudEvents, one a line, from FILE... (- reads standard input); exit code 1 if any is refused.
+
+    Landing the same again adds nothing. A later `revenue refresh` models what has landed.
+    """
+    from revenue_assets.ingest import ingest as run
+    from revenue_assets.ingest import print_report
+
+    settings = prepared()
+    with sentences():
+        report = run(settings, files, source_name)
+    _print_json(report) if as_json else print_report(report)
+    sys.exit(1 if report["refused"] else 0)
+
+
+@main.group()
+def schemas() -> None:
+    """The event contract, for senders and for the documentation."""
+
+
+@schemas.command("export")
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+def schemas_export(directory: Path) -> None:
+    """Write the JSON Schema of every event type into DIRECTORY."""
+    from revenue_assets.domain.events.schemas import export
+
+    click.echo(f"{len(export(directory))} schemas written to {directory}")
+
+
+@schemas.command("docs")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), required=False)
+def schemas_docs(file: Path | None) -> None:
+    """Write the catalogue of events as Markdown to FILE, or to the console."""
+    from revenue_assets.domain.events.catalogue import page
+
+    click.echo(page(), nl=False) if file is None else file.write_text(page(), encoding="utf-8")
+
+
 def _print_json(report: Any) -> None:
     click.echo(json.dumps(report, indent=2, default=str))
 

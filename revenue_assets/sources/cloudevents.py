@@ -1,8 +1,8 @@
 """CloudEvents of home-grown systems: JSON-lines files in a drop folder, one event a line, read strictly.
 
-The envelope is checked here, the payload in SQL. A bad line goes to quarantine with its line number; the good lines of
-the same file land. An event's record id covers what it says, so that a second delivery is ignored and two different
-events of one identity both survive, for the platform to call a conflict.
+`revenue_assets.domain.events` decides what an event is. A bad line goes to quarantine with its line number, its owner
+and what to mend; the good lines of the same file land. An event's record id covers what it says, so that a second
+delivery is ignored and two different events of one identity both survive, for the platform to call a conflict.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -18,31 +17,16 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from revenue_assets.domain import strict_json
+from revenue_assets.domain.events import EVENT_TYPES, EventRefused, parse_event
+from revenue_assets.domain.events.read import FAULT_CLASS
 from revenue_assets.sources.base import Cursor, ObjectContract, Page, Record, Rejected, SourceError
 from revenue_assets.sources.drop import DroppedFile, new_files, refusal
 
-LINE_CHARACTERS_MAX = 1024 * 1024
 ROWS_PER_PAGE = 10_000
-SCHEMA_VERSION = "1"
 
 _REQUIRED = ("specversion", "id", "source", "type", "time", "dataschema", "data", "entityid", "recordedtime")
-_TEXTS = (
-    *("specversion", "id", "source", "type", "time", "subject", "datacontenttype", "dataschema", "entityid"),
-    *("effectivedate", "recordedtime", "sequence", "correlationid", "causationid", "supersedesid"),
-)
-_INSTANT = re.compile(
-    r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?"
-    r"([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)"
-)
-_TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
-_VISIBLE = re.compile(r"[\x21-\x7e]{1,512}")  # ids and addresses: ASCII without spaces
-_ATTRIBUTE = re.compile(r"[a-z0-9]{1,20}")
 
 CONTRACT = ObjectContract(required=_REQUIRED, stamps=("time", "recordedtime"), stamp_kind="iso", immutable=True)
-
-
-class EnvelopeError(ValueError):
-    """The line is JSON but no event of the contract; the message is a plain reason."""
 
 
 class CloudEventsSource:
@@ -74,12 +58,13 @@ class CloudEventsSource:
         seen = set((cursor or {}).get("files", []))
         for found in new_files(self._folder, r".*\.(?:jsonl|ndjson)", seen):
             if isinstance(found, DroppedFile):
-                yield from self._pages(found)
+                yield from self.pages_of(found)
             else:
                 yield Page(object_name, [], {}, rejected=[found])
         yield Page(object_name, [], {"files": sorted(seen)})
 
-    def _pages(self, file: DroppedFile) -> Iterator[Page]:
+    def pages_of(self, file: DroppedFile) -> Iterator[Page]:
+        """The lines of one file as pages; a file that breaks its manifest is refused whole."""
         lines = file.text.split("\n")
         filled = sum(1 for line in lines if line.strip())
         if file.manifest is not None and file.manifest.rows != filled:
@@ -94,88 +79,45 @@ class CloudEventsSource:
                     continue
                 try:
                     page.records.append(read_event(raw, self._zones))
-                except (EnvelopeError, strict_json.StrictJsonError) as error:
-                    page.rejected.append(Rejected(f"file {file.name} line {number}: {error}", raw))
+                except EventRefused as refused:
+                    reason = f"file {file.name} line {number}: {refused} [{FAULT_CLASS}; owner: {refused.owner}]"
+                    page.rejected.append(Rejected(reason, raw, dead_letter_id(raw)))
             yield page
 
 
 def read_event(raw: str, zones: Mapping[str, ZoneInfo]) -> Record:
-    """One event line as a record. Raises EnvelopeError or StrictJsonError.
+    """One event line as a record. Raises EventRefused.
 
     A missing `effectivedate` is set to the calendar date of `time` in the entity's zone and added to the raw text.
     """
-    if len(raw) > LINE_CHARACTERS_MAX:
-        raise EnvelopeError(f"the line is longer than {LINE_CHARACTERS_MAX} characters")
-    event = strict_json.loads_object(raw)
-    _check(event)
-    raw = raw.strip()
-    if "effectivedate" not in event:
-        zone = zones.get(event["entityid"])
+    event = parse_event(raw)
+    value, raw = event.value, raw.strip()
+    if event.envelope.effectivedate is None:
+        owner = EVENT_TYPES[value["type"]].owner
+        if "effectivedate" in value:  # a second one behind it would be a repeated key
+            raise EventRefused(["effectivedate is null; leave it out or give a date"], owner)
+        zone = zones.get(value["entityid"])
         if zone is None:
-            raise EnvelopeError("effectivedate is missing and the time zone of entityid is not known")
-        event["effectivedate"] = _instant(event["time"], "time").astimezone(zone).date().isoformat()
-        raw = f'{raw[:-1].rstrip()},"effectivedate":"{event["effectivedate"]}"}}'
-    said = _canonical(
-        [event["source"], event["id"], *(event[k] for k in ("type", "entityid", "effectivedate", "data"))]
-    )
-    return Record(hashlib.sha256(said.encode("utf-8")).hexdigest(), raw, event)
+            raise EventRefused(["effectivedate is missing and the time zone of entityid is not known"], owner)
+        value["effectivedate"] = event.envelope.time.astimezone(zone).date().isoformat()
+        raw = f'{raw[:-1].rstrip()},"effectivedate":"{value["effectivedate"]}"}}'
+    return Record(_record_id(value), raw, value)
 
 
-def _check(event: Mapping[str, Any]) -> None:
-    for name in _REQUIRED:
-        if event.get(name) is None:
-            raise EnvelopeError(f"{name} is missing")
-    for name, value in event.items():
-        if name in _TEXTS and not isinstance(value, str):
-            raise EnvelopeError(f"{name} is not a text")
-        if name in _TEXTS and not value:
-            raise EnvelopeError(f"{name} is empty")
-        if (
-            name not in _TEXTS
-            and name != "data"
-            and (not _ATTRIBUTE.fullmatch(name) or isinstance(value, (dict, list)))
-        ):
-            raise EnvelopeError("an attribute is not one of CloudEvents")
-    if event["specversion"] != "1.0":
-        raise EnvelopeError("specversion is not 1.0")
-    if not isinstance(event["data"], dict):
-        raise EnvelopeError("data is not an object")
-    for name in ("id", "source", "entityid", "subject", "correlationid", "causationid", "supersedesid"):
-        if name in event and not _VISIBLE.fullmatch(event[name]):
-            raise EnvelopeError(f"{name} is not plain ASCII without spaces")
-    if not _TYPE.fullmatch(event["type"]):
-        raise EnvelopeError("type is not a dotted lower-case name")
-    if event["dataschema"] != f"urn:revenue-assets:{event['type']}:{SCHEMA_VERSION}":
-        raise EnvelopeError(f"dataschema is not urn:revenue-assets:<type>:{SCHEMA_VERSION}")
-    if event.get("datacontenttype", "application/json") != "application/json":
-        raise EnvelopeError("datacontenttype is not application/json")
-    if "sequence" in event and not re.fullmatch(r"\d{1,64}", event["sequence"]):
-        raise EnvelopeError("sequence is not a text of digits")
-    _instant(event["time"], "time")
-    _instant(event["recordedtime"], "recordedtime")
-    if "effectivedate" in event:
-        _date(event["effectivedate"])
-
-
-def _instant(text: str, name: str) -> dt.datetime:
-    """An RFC 3339 instant; an offset is required, since without one it is no instant."""
-    if not _INSTANT.fullmatch(text):
-        raise EnvelopeError(f"{name} is not an RFC 3339 instant with an offset")
-    short = re.sub(r"\.(\d{1,6})\d*", r".\1", text.upper())
+def dead_letter_id(raw: str) -> str | None:
+    """The id under which a refused line is kept: that of the event if source and id can be told, so that it stays the
+    same however often and in whatever file the line comes."""
     try:
-        return dt.datetime.fromisoformat(short)
-    except ValueError:
-        raise EnvelopeError(f"{name} is not an RFC 3339 instant with an offset") from None
+        value = strict_json.loads_object(raw)
+    except strict_json.StrictJsonError:
+        return None
+    named = all(isinstance(value.get(name), str) for name in ("source", "id"))
+    return _record_id(value) if named else None
 
 
-def _date(text: str) -> None:
-    try:
-        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-            dt.date.fromisoformat(text)
-            return
-    except ValueError:
-        pass
-    raise EnvelopeError("effectivedate is not a date YYYY-MM-DD")
+def _record_id(value: Mapping[str, Any]) -> str:
+    said = [value.get(name) for name in ("source", "id", "type", "entityid", "effectivedate", "data")]
+    return hashlib.sha256(_canonical(said).encode("utf-8")).hexdigest()
 
 
 def _canonical(value: Any) -> str:

@@ -14,6 +14,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from revenue_assets.domain import strict_json
 from revenue_assets.sources.base import Rejected
@@ -74,6 +75,31 @@ def new_files(folder: Path, pattern: str, seen: set[str]) -> Iterator[DroppedFil
             found = refusal(path.name, str(refused), content)
         seen.add(key)
         yield found
+
+
+def named_file(path: Path) -> DroppedFile | Rejected:
+    """One file that somebody names, under the same conditions as a file of the drop; Rejected if it is unfit."""
+    content = b""
+    try:
+        content = _content(path, FILE_BYTES_MAX)
+        note = path.with_name(path.name + MANIFEST_SUFFIX)
+        promised = _content(note, MANIFEST_BYTES_MAX) if os.path.lexists(note) else b""
+        return DroppedFile(path.name, _text(content), _manifest(promised, content))
+    except FileRefused as refused:
+        return refusal(path.name, str(refused), content)
+
+
+def piped(name: str, stream: IO[bytes]) -> DroppedFile | Rejected:
+    """What comes through a pipe, as a file called `name`; read no further than a file may be long."""
+    content = stream.read(FILE_BYTES_MAX + 1)
+    try:
+        if len(content) > FILE_BYTES_MAX:
+            raise FileRefused(f"it is larger than {FILE_BYTES_MAX} bytes")
+        if not content:
+            raise FileRefused("it is empty (0 bytes)")
+        return DroppedFile(name, _text(content), None)
+    except FileRefused as refused:
+        return refusal(name, str(refused), content)
 
 
 def refusal(name: str, reason: str, content: bytes | str) -> Rejected:
