@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dagster_dbt import DbtCliResource, DbtProject
 
+from revenue_assets.domain.calendars import VARIABLE
 from revenue_assets.settings import REPOSITORY, Settings
 
 PROJECT_DIR = REPOSITORY / "dbt_project"
@@ -54,8 +55,8 @@ def ensure_manifest(settings: Settings, *, renew: bool = False) -> Path:
 
 def _parse_environment(settings: Settings) -> dict[str, str]:
     """Every variable that dbt's saved parse depends on."""
-    group = os.environ.get("REVENUE_GROUP_CURRENCY")
-    return settings.export() | ({"REVENUE_GROUP_CURRENCY": group} if group else {})
+    own = {name: os.environ.get(name, "") for name in ("REVENUE_GROUP_CURRENCY", VARIABLE)}
+    return settings.export() | {name: value for name, value in own.items() if value}
 
 
 def forget_old_runs(settings: Settings) -> None:

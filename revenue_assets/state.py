@@ -13,8 +13,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from revenue_assets.domain.calendars import Calendar, calendar
 from revenue_assets.domain.config import VARIANCE_CLASSES, Company
 
+ENTITY_COLUMNS = (
+    "entity_id", "name", "functional_currency", "time_zone", "calendar", "fiscal_year", "erp_company",
+)  # fmt: skip
 # The ERP read back is a source of that name.
 READ_BACK = "erp"
 # ISO 4217 minor-unit exponents that are not 2.
@@ -54,8 +58,15 @@ def write_config_state(company: Company, folder: Path) -> None:
 
     write(
         "entities",
-        dict.fromkeys(("entity_id", "name", "functional_currency", "time_zone", "calendar", "erp_company"), text),
-        [{"entity_id": e.id, **e.model_dump(exclude={"id"})} for e in company.entities],
+        dict.fromkeys(ENTITY_COLUMNS, text),
+        [
+            {
+                "entity_id": e.id,
+                **e.model_dump(exclude={"id"}),
+                "fiscal_year": json.dumps(e.fiscal_year, sort_keys=True) if e.fiscal_year else None,
+            }
+            for e in company.entities
+        ],
     )
     write(
         "policy",
@@ -71,7 +82,9 @@ def write_config_state(company: Company, folder: Path) -> None:
             }
             for row in company.policy
             for key, value in row.set.items()
-        ],
+        ]
+        # An entity's own key among those of its policy: SQL reads it there, and no company is without a policy_hash.
+        + _schedule_owners(company),
     )
     write(
         "accounts",
@@ -127,6 +140,22 @@ def write_config_state(company: Company, folder: Path) -> None:
         {"currency": text, "exponent": pa.int32()},
         [{"currency": code, "exponent": digits} for code, digits in sorted(currency_exponents().items())],
     )
+
+
+def calendars(folder: Path) -> dict[str, Calendar]:
+    """Entity -> its calendar, from the snapshot of the config in `folder`; empty if there is none yet."""
+    file = folder / "entities.parquet"
+    if not file.exists():
+        return {}
+    return {
+        row["entity_id"]: calendar(row["calendar"], json.loads(row.get("fiscal_year") or "null"))
+        for row in pq.read_table(file).to_pylist()
+    }
+
+
+def _schedule_owners(company: Company) -> list[dict[str, object]]:
+    same = {"key": "schedules_owner", "policy_hash": company.content_hash}
+    return [{"entity_id": e.id, "value": e.schedules_owner, **same} for e in company.entities]
 
 
 def accounts_of(company: Company, entity_id: str) -> list:

@@ -30,10 +30,8 @@ cast(cast({{ text }} as decimal(25, 12)) * cast(1000000000000 as decimal(13, 0))
 case {{ n }} when 0 then 1 when 1 then 10 when 2 then 100 when 3 then 1000 when 4 then 10000 else 1 end
 {%- endmacro %}
 
-{#- First day of the calendar month of a date, and the period name of a date. -#}
+{#- First day of the calendar month of a date; periods stand in fiscal_periods. -#}
 {% macro month_first(day) -%}cast(date_trunc('month', {{ day }}) as date){%- endmacro %}
-{% macro period_of(day) -%}{{ return(adapter.dispatch('period_of')(day)) }}{%- endmacro %}
-{% macro duckdb__period_of(day) -%}strftime({{ day }}, '%Y-%m'){%- endmacro %}
 
 {#- floor(total x part / whole), also for negative values; whole <> 0. Integer division truncates toward zero, so the
     sign is handled here. -#}

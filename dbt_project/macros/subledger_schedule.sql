@@ -1,58 +1,93 @@
-{#- The parts of a service window and the splitting of an amount over them, in closed form per calendar period. -#}
+{#- The parts of a service window and the splitting of an amount over them, in closed form per period. -#}
 
-{#- List of part numbers 0..n-1 of a window under a method. -#}
-{#- Adds to `relation` (columns service_start, service_end, recognition, at_once, posting_date) the lists
+{#- Adds to `relation` (columns entity_id, service_start, service_end, recognition, at_once, posting_date) the lists
     starts, ends (the days of the window inside the part), done_at (first day on which the whole part has passed),
-    recognised_on (date of its entry) and weights. A line recognised at once has one part on its posting date. -#}
+    recognised_on (date of its entry) and weights. A line recognised at once has one part on its posting date.
+    Parts of ratable_daily are periods of the entity's calendar; every other method is defined over calendar months. -#}
 {% macro window_parts(relation) -%}
 select
-    counted.* exclude (first_month, part_numbers),
+    bounded.* exclude (first_index, first_month, part_numbers, bounds),
     case when at_once then [posting_date]
-        else list_transform(part_numbers, lambda i: greatest(service_start, {{ add_months('first_month', 'i') }})) end as starts,
+        else list_transform(part_numbers, lambda i: greatest(service_start, bounds[i + 1])) end as starts,
     case when at_once then [posting_date]
-        else list_transform(part_numbers, lambda i: least(service_end, {{ add_months('first_month', 'i + 1') }})) end as ends,
-    case when at_once then [posting_date]
-        when recognition = 'monthly_anniversary'
-            then list_transform(part_numbers, lambda i: {{ add_months('service_start', 'i + 1') }})
-        else list_transform(part_numbers, lambda i: {{ add_months('first_month', 'i + 1') }}) end as done_at,
+        else list_transform(part_numbers, lambda i: least(service_end, bounds[i + 2])) end as ends,
     case when at_once then [posting_date]
         when recognition = 'monthly_anniversary'
             then list_transform(part_numbers, lambda i: {{ add_months('service_start', 'i + 1') }})
-        else list_transform(part_numbers, lambda i: cast({{ add_months('first_month', 'i + 1') }} - 1 as date)) end as recognised_on,
+        else list_transform(part_numbers, lambda i: bounds[i + 2]) end as done_at,
+    case when at_once then [posting_date]
+        when recognition = 'monthly_anniversary'
+            then list_transform(part_numbers, lambda i: {{ add_months('service_start', 'i + 1') }})
+        else list_transform(part_numbers, lambda i: cast(bounds[i + 2] - 1 as date)) end as recognised_on,
     case
         when at_once then [cast(1 as bigint)]
         when recognition in ('ratable_monthly_equal', 'monthly_anniversary')
             then list_transform(part_numbers, lambda i: cast(1 as bigint))
         when recognition = 'monthly_prorata_temporis' then list_transform(part_numbers, lambda i: cast(
-            (least(service_end, {{ add_months('first_month', 'i + 1') }}) - greatest(service_start, {{ add_months('first_month', 'i') }}))
-            * (377580 // ({{ add_months('first_month', 'i + 1') }} - {{ add_months('first_month', 'i') }})) as bigint))
+            (least(service_end, bounds[i + 2]) - greatest(service_start, bounds[i + 1]))
+            * (377580 // (bounds[i + 2] - bounds[i + 1])) as bigint))
         when recognition = 'half_month' then list_transform(part_numbers, lambda i: cast(case
-            when service_start <= {{ add_months('first_month', 'i') }} and service_end >= {{ add_months('first_month', 'i + 1') }}
+            when service_start <= bounds[i + 1] and service_end >= bounds[i + 2]
                 then 2 else 1 end as bigint))
         when recognition = 'thirty_360' then list_transform(part_numbers, lambda i: cast(
-            case when service_end >= {{ add_months('first_month', 'i + 1') }} then 30
+            case when service_end >= bounds[i + 2] then 30
                 else least(day(service_end) - 1, 30) end
-            - least(case when service_start <= {{ add_months('first_month', 'i') }} then 1 else day(service_start) end, 30)
+            - least(case when service_start <= bounds[i + 1] then 1 else day(service_start) end, 30)
             + 1 as bigint))
         else list_transform(part_numbers, lambda i: cast(
-            least(service_end, {{ add_months('first_month', 'i + 1') }})
-            - greatest(service_start, {{ add_months('first_month', 'i') }}) as bigint))
+            least(service_end, bounds[i + 2])
+            - greatest(service_start, bounds[i + 1]) as bigint))
     end as weights
 from (
     select
-        numbered.*,
-        {{ month_first('service_start') }} as first_month,
-        range(case
-            when at_once then 1
-            when recognition = 'monthly_anniversary' then date_diff('month', service_start, service_end)
-                + case when {{ add_months('service_start', "date_diff('month', service_start, service_end)") }} < service_end
-                    then 1 else 0 end
-                - case when {{ add_months('service_start', "date_diff('month', service_start, service_end) - 1") }} >= service_end
-                    then 1 else 0 end
-            else date_diff('month', {{ month_first('service_start') }}, {{ month_first('cast(service_end - 1 as date)') }}) + 1
-        end) as part_numbers
-    from {{ relation }} as numbered
-) as counted
+        counted.*,
+        -- where the parts meet: first days of periods
+        list_transform(range(len(part_numbers) + 1), lambda i: {{ window_bound('i') }}) as bounds
+    from (
+        select
+            numbered.*,
+            {{ month_first('service_start') }} as first_month,
+            {{ window_first_index() }} as first_index,
+            range(case
+                when at_once then 1
+                when recognition = 'monthly_anniversary' then date_diff('month', service_start, service_end)
+                    + case when {{ add_months('service_start', "date_diff('month', service_start, service_end)") }} < service_end
+                        then 1 else 0 end
+                    - case when {{ add_months('service_start', "date_diff('month', service_start, service_end) - 1") }} >= service_end
+                        then 1 else 0 end
+                else {{ window_part_count() }}
+            end) as part_numbers
+        from {{ relation }} as numbered
+    ) as counted
+) as bounded
+{%- endmacro %}
+
+{#- Number of the first period of a window whose parts are periods of weeks; null where they are calendar months. -#}
+{% macro window_first_index() -%}
+{%- if week_calendars() -%}
+case when {{ counts_in_weeks('entity_id') }} and recognition = 'ratable_daily' then {{ period_index('service_start') }} end
+{%- else -%}
+cast(null as integer)
+{%- endif -%}
+{%- endmacro %}
+{% macro window_part_count() -%}
+{%- set months -%}
+date_diff('month', {{ month_first('service_start') }}, {{ month_first('cast(service_end - 1 as date)') }}) + 1
+{%- endset -%}
+{%- if week_calendars() -%}
+case when {{ counts_in_weeks('entity_id') }} and recognition = 'ratable_daily'
+    then {{ period_index('cast(service_end - 1 as date)') }} - {{ period_index('service_start') }} + 1 else {{ months }} end
+{%- else -%}
+{{ months }}
+{%- endif -%}
+{%- endmacro %}
+{#- First day of part `i` (0-based) of a window. -#}
+{% macro window_bound(i) -%}
+{%- if week_calendars() -%}
+case when first_index is not null then {{ period_start('first_index + ' ~ i) }} else {{ add_months('first_month', i) }} end
+{%- else -%}
+{{ add_months('first_month', i) }}
+{%- endif -%}
 {%- endmacro %}
 
 {#- Adds to `relation` the list `parts`: `total` split over the list `weights` by the rounding mode in column `rounding`.

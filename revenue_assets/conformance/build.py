@@ -9,6 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from revenue_assets.domain.calendars import VARIABLE, variable
+from revenue_assets.state import calendars
+
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
 # Every table that a section of a case is compared with, and all they need.
 SELECTION = (
@@ -24,6 +27,8 @@ class BuildError(RuntimeError):
 def build(work_dir: Path, as_of: dt.date, *, selection: tuple[str, ...] = SELECTION, project: Path = PROJECT) -> Path:
     """Runs `dbt run` over `work_dir` (landing/, state/ already written) and returns the warehouse file.
 
+    Calendars of weeks are those of the entities in state/.
+
     Raises BuildError if a model fails: a case that cannot be built is not a case that fails.
     """
     warehouse = work_dir / "warehouse" / "revenue.duckdb"
@@ -36,6 +41,7 @@ def build(work_dir: Path, as_of: dt.date, *, selection: tuple[str, ...] = SELECT
         "REVENUE_STATE": str(work_dir / "state"),
         "REVENUE_JOURNAL": str(work_dir / "journal"),
         "REVENUE_AS_OF": as_of.isoformat(),
+        VARIABLE: variable(calendars(work_dir / "state").items()),
         "DBT_TARGET_PATH": str(work_dir / "target"),
         "DBT_LOG_PATH": str(work_dir / "logs"),
     }

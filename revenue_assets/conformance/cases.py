@@ -15,6 +15,8 @@ from zoneinfo import ZoneInfo
 
 import yaml
 
+from revenue_assets.domain.calendars import MONTHS, Calendar, calendar
+
 SECTIONS = (
     "activity", "balances", "schedule", "rollforward", "reconciliation", "exceptions", "allocation",
     "expected_charges", "postings",
@@ -151,14 +153,24 @@ def _local_day(instant: str, zone: ZoneInfo) -> str:
     return dt.datetime.fromisoformat(instant.replace("Z", "+00:00")).astimezone(zone).date().isoformat()
 
 
+def calendar_of(entity: dict[str, Any]) -> Calendar:
+    """The calendar of a case's entity; ValueError in words if it is none."""
+    return calendar(entity.get("calendar", "month"), entity.get("fiscal_year"))
+
+
 def horizon(cases: list[Case]) -> dt.date:
-    """End of the latest month that any case mentions, in its events or in what it expects."""
+    """End of the latest month that any case mentions, in its events or in what it expects.
+
+    A period of weeks counts with its last day.
+    """
     latest = dt.date(1970, 1, 1)
     for case in cases:
+        calendars = {entity["id"]: calendar_of(entity) for entity in case.entities}
         days = [envelope["effectivedate"] for envelope in cloud_events(case)]
         for table in case.expect.values():
             for row in table.get("rows", []):
-                days += [f"{row['period']}-01"] if "period" in row else []
+                own = calendars.get(row.get("entity", case.entities[0]["id"]), MONTHS)
+                days += [own.last_day(row["period"]).isoformat()] if "period" in row else []
                 days += [row["as_of"]] if "as_of" in row else []
         latest = max(latest, *(dt.date.fromisoformat(day) for day in days)) if days else latest
     following = (latest.replace(day=1) + dt.timedelta(days=32)).replace(day=1)

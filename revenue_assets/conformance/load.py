@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from revenue_assets.conformance.cases import Case, cloud_events, horizon, raw_text
-from revenue_assets.state import currency_exponents, write_parquet
+from revenue_assets.conformance.cases import Case, calendar_of, cloud_events, horizon, raw_text
+from revenue_assets.domain.periods import span
+from revenue_assets.state import ENTITY_COLUMNS, currency_exponents, write_parquet
 from revenue_assets.store.export import SCHEMAS
 from revenue_assets.store.ledger import Journal
 
@@ -88,7 +89,7 @@ def write_state(cases: list[Case], state: Path) -> None:
     _write(
         state,
         "entities",
-        dict.fromkeys(("entity_id", "name", "functional_currency", "time_zone", "calendar", "erp_company"), TEXT),
+        dict.fromkeys(ENTITY_COLUMNS, TEXT),
         [
             {
                 "entity_id": entity["id"],
@@ -96,6 +97,7 @@ def write_state(cases: list[Case], state: Path) -> None:
                 "functional_currency": entity["functional_currency"],
                 "time_zone": entity.get("time_zone", "UTC"),
                 "calendar": entity.get("calendar", "month"),
+                "fiscal_year": json.dumps(entity["fiscal_year"]) if entity.get("fiscal_year") else None,
                 "erp_company": entity["id"],
             }
             for case in cases
@@ -138,18 +140,16 @@ def _write(state: Path, name: str, columns: dict[str, pa.DataType], rows: list[d
 
 
 def _months(cases: list[Case]) -> list[dict]:
-    """Open calendar months of every entity up to the horizon; closings come from the cases' own period events."""
+    """Open periods of every entity up to the horizon; closings come from the cases' own period events."""
     last = horizon(cases)
     rows = []
     for case in cases:
-        first = min(dt.date.fromisoformat(envelope["effectivedate"]) for envelope in cloud_events(case)).replace(day=1)
+        first = min(dt.date.fromisoformat(envelope["effectivedate"]) for envelope in cloud_events(case))
         for entity in case.entities:
-            start = first
-            while start <= last:
-                end = (start + dt.timedelta(days=32)).replace(day=1)
-                rows.append(
-                    {"entity_id": entity["id"], "book": "main", "period": f"{start:%Y-%m}", "start_date": start,
-                     "end_date_exclusive": end, "status": "open"}
-                )  # fmt: skip
-                start = end
+            own = calendar_of(entity)
+            rows += [
+                {"entity_id": entity["id"], "book": "main", "period": period, "start_date": own.first_day(period),
+                 "end_date_exclusive": own.end(period), "status": "open"}
+                for period in span(own.of(first), own.of(last))
+            ]  # fmt: skip
     return rows

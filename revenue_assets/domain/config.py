@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from revenue_assets.domain import policy
+from revenue_assets.domain.calendars import calendar
 from revenue_assets.domain.strict_yaml import ConfigError, read_yaml
 
 VARIANCE_CLASSES = (
@@ -62,13 +63,17 @@ def _reference(value: Any) -> Any:
 
 
 class Entity(_Frozen):
-    """One legal entity. `erp_company` is the company's name in the ERP."""
+    """One legal entity. `erp_company` is the company's name in the ERP.
+
+    `calendar` and, for one of weeks, `fiscal_year` (docs/policy.md) say how days fall into periods.
+    """
 
     id: str = Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")
     name: str
     functional_currency: str = Field(pattern=r"^[A-Z]{3}$")
     time_zone: str
-    calendar: Literal["month"] = "month"
+    calendar: str = "month"
+    fiscal_year: dict[str, Any] | None = None
     erp_company: str
     # Who recognises revenue over time: our schedules, or the ERP's own, which are then only compared.
     schedules_owner: Literal["platform", "erp"] = "platform"
@@ -79,6 +84,11 @@ class Entity(_Frozen):
         if value not in available_timezones():
             raise ValueError(f"{value!r} is not an IANA time zone, such as Europe/Berlin")
         return value
+
+    @model_validator(mode="after")
+    def _known_calendar(self) -> Entity:
+        calendar(self.calendar, self.fiscal_year)
+        return self
 
     @property
     def zone(self) -> ZoneInfo:
@@ -207,6 +217,8 @@ class Company(_Frozen):
         """What decides figures, as canonical JSON: entities, accounts, policy, tolerances. Not addresses or keys."""
         rules = self.model_dump(include={"id", "entities", "accounts", "policy", "reconciliations", "class_owners"})
         for entity in rules["entities"]:  # what is not set does not change the hash of those who never heard of it
+            if entity["fiscal_year"] is None:
+                del entity["fiscal_year"]
             if entity["schedules_owner"] == "platform":
                 del entity["schedules_owner"]
         return json.dumps(rules, sort_keys=True)

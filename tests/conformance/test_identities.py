@@ -18,6 +18,8 @@ from open_cases import Built
 from revenue_assets.conformance.build import PROJECT, build
 from revenue_assets.conformance.cases import horizon
 from revenue_assets.conformance.load import LANDING, write_empty_sources, write_landing, write_state
+from revenue_assets.domain.calendars import VARIABLE, variable
+from revenue_assets.state import calendars
 
 IDENTITIES = [
     "test_name:subledger_unique_key", "path:models/subledger", "assert_entries_balance", "assert_entries_in_one_entity",
@@ -25,7 +27,7 @@ IDENTITIES = [
     "assert_schedules_of_obligations_sum_to_the_price", "assert_deferred_is_the_unrecognised_rest",
     "assert_revenue_stays_within_the_price", "assert_tax_credited_within_tax_charged",
     "assert_subledger_items_close_in_both_currencies", "assert_subledger_rollforwards_foot",
-    "assert_revenue_shares_mirror",
+    "assert_revenue_shares_mirror", "assert_calendars_are_known_to_the_build",
 ]  # fmt: skip
 
 
@@ -37,6 +39,7 @@ def test_identities_hold(built: Built) -> None:
         "REVENUE_STATE": str(built.work_dir / "state"),
         "REVENUE_JOURNAL": str(built.work_dir / "journal"),
         "REVENUE_AS_OF": horizon(built.cases).isoformat(),
+        VARIABLE: variable(calendars(built.work_dir / "state").items()),
         "DBT_TARGET_PATH": str(built.work_dir / "target"),
         "DBT_LOG_PATH": str(built.work_dir / "logs"),
     }

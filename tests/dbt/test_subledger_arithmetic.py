@@ -41,8 +41,8 @@ def split(total: int, weights: list[int], mode: str) -> list[int]:
 
 def window(start: dt.date, end: dt.date, method: str) -> dict:
     relation = (
-        f"(select date '{start}' as service_start, date '{end}' as service_end, '{method}' as recognition,"
-        f" false as at_once, date '{start}' as posting_date)"
+        f"(select 'E1' as entity_id, date '{start}' as service_start, date '{end}' as service_end,"
+        f" '{method}' as recognition, false as at_once, date '{start}' as posting_date)"
     )
     cursor = DUCK.execute(MACROS.window_parts(relation))
     names = [column[0] for column in cursor.description]

@@ -10,7 +10,7 @@ states as (
 
 billings as (
     select
-        obligations.contract_no, obligations.line_id, lines.event_key, lines.event_type, lines.posting_date, lines.accounting_date,
+        obligations.entity_id, obligations.contract_no, obligations.line_id, lines.event_key, lines.event_type, lines.posting_date, lines.accounting_date,
         documents.time, documents.sequence, documents.event_id, lines.is_prior_period, lines.document_type, lines.document_id,
         lines.line_id as document_line_id, lines.line_no, lines.net_amount as amount, lines.rate_num, lines.rate_den
     from {{ ref('document_lines') }} as lines
@@ -27,7 +27,7 @@ billings as (
 
 voided as (
     select
-        billings.contract_no, billings.line_id, effects.event_key, 'invoice.voided' as event_type, effects.posting_date,
+        billings.entity_id, billings.contract_no, billings.line_id, effects.event_key, 'invoice.voided' as event_type, effects.posting_date,
         facts.effective_date as accounting_date, facts.time, coalesce(facts.sequence, '') as sequence, facts.id as event_id,
         false as is_prior_period, billings.document_type, billings.document_id, billings.document_line_id, billings.line_no,
         -effects.eff_net as amount, billings.rate_num, billings.rate_den
@@ -95,7 +95,8 @@ movements as (
     select
         billed.contract_no, billed.line_id, 'billing' as kind, billed.event_key, billed.event_key as entry_id, billed.event_type,
         billed.posting_date, billed.accounting_date, billed.time, billed.sequence, billed.event_id, billed.is_prior_period,
-        {{ period_of('billed.accounting_date') }} as service_period, billed.document_type, billed.document_id, billed.document_line_id,
+        {{ period_of('billed.accounting_date', 'billed.entity_id') }} as service_period,
+        billed.document_type, billed.document_id, billed.document_line_id,
         billed.line_no as leg_line_no, billed.amount - coalesce(changes.refund_change, 0) as amount,
         coalesce(changes.refund_change, 0) as refund_change, billed.rate_num, billed.rate_den
     from billed
@@ -106,7 +107,7 @@ movements as (
     select
         states.contract_no, states.line_id, 'event' as kind, states.event_key, states.event_key as entry_id, facts.type as event_type,
         states.posting_date, states.occurred_on, states.time, states.sequence, states.event_id, states.is_prior_period,
-        {{ period_of('states.occurred_on') }} as service_period, 'contract' as document_type, states.contract_id as document_id, null as document_line_id,
+        {{ period_of('states.occurred_on', 'states.entity_id') }} as service_period, 'contract' as document_type, states.contract_id as document_id, null as document_line_id,
         states.line_no as leg_line_no, -states.eff_revenue - coalesce(changes.refund_change, 0) as amount,
         coalesce(changes.refund_change, 0) as refund_change, null as rate_num, null as rate_den
     from states
@@ -128,7 +129,7 @@ movements as (
     inner join {{ ref('contract_events') }} as booked on parts.contract_no = booked.contract_no and booked.kind = 'book'
     inner join {{ ref('events') }} as facts on booked.event_key = facts.event_key
     left join {{ ref('closed_periods') }} as closed
-        on parts.service_period < {{ period_of('parts.recognised_on') }}
+        on parts.service_period < {{ period_of('parts.recognised_on', 'booked.entity_id') }}
         and booked.entity_id = closed.entity_id and parts.service_period = closed.period
         and facts.recorded_time >= closed.closed_from and facts.recorded_time < closed.closed_to
     group by parts.contract_no, parts.line_id, booked.event_key, parts.service_period, parts.recognised_on, booked.contract_id

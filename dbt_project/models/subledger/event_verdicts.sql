@@ -11,7 +11,7 @@ with affected as (
     from {{ ref('events') }} as events
     inner join {{ ref('closed_periods') }} as closed
         on events.entity_id = closed.entity_id
-        and {{ period_of('events.effective_date') }} = closed.period
+        and {{ period_of('events.effective_date', 'events.entity_id') }} = closed.period
         and events.recorded_time >= closed.closed_from
         and events.recorded_time < closed.closed_to
     where
@@ -23,7 +23,7 @@ with affected as (
 candidates as (
     select
         affected.*,
-        {{ add_months(month_first('affected.effective_date'), 'ahead.n') }} as first_day
+        {{ period_first_day('affected.effective_date', 'affected.entity_id', 'ahead.n') }} as first_day
     from affected
     cross join (
         select unnest(range(1, (select count(distinct period) + 2 from {{ ref('closed_periods') }}))) as n
@@ -35,7 +35,7 @@ first_open as (
     from candidates
     left join {{ ref('closed_periods') }} as closed
         on candidates.entity_id = closed.entity_id
-        and {{ period_of('candidates.first_day') }} = closed.period
+        and {{ period_of('candidates.first_day', 'candidates.entity_id') }} = closed.period
         and candidates.recorded_time >= closed.closed_from
         and candidates.recorded_time < closed.closed_to
     where closed.period is null

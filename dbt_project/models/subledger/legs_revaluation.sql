@@ -34,13 +34,13 @@ with closing as (
         on rates.entity_id = policies.entity_id and policies.product_family = 'default'
         and entities.functional_currency = policies.currency and policies.revaluation = 'month_end'
     where
-        rates.rate_type = 'closing' and rates.rate_date = last_day(rates.rate_date)
+        rates.rate_type = 'closing' and rates.rate_date = {{ period_last_day('rates.rate_date', 'rates.entity_id') }}
         and rates.rate_date <= {{ as_of() }}
 ),
 
 moved as (
     select
-        entity_id, account_role, currency, coalesce(pool, account_role) as item, last_day(posting_date) as month_end,
+        entity_id, account_role, currency, coalesce(pool, account_role) as item, {{ period_last_day('posting_date') }} as month_end,
         cast(sum(amount_tc) as bigint) as amount_tc, cast(sum(amount_fc) as bigint) as amount_fc,
         max(customer_id) as customer_id
     from {{ ref('priced_legs') }}

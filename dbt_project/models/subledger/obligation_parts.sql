@@ -30,7 +30,7 @@ pieces as (
 
 windowed as (
     select
-        pieces.*, obligations.line_no, obligations.rounding, obligations.is_daily, obligations.recognition, added.added_on,
+        pieces.*, obligations.entity_id, obligations.line_no, obligations.rounding, obligations.is_daily, obligations.recognition, added.added_on,
         windows.starts, windows.ends, windows.done_at, windows.weights, windows.recognised_on,
         {{ weights_from('pieces.start_day', 'windows.') }} as weights_left
     from pieces
@@ -62,7 +62,7 @@ edges as (
 
 unnested as (
     select
-        contract_no, line_id, step, from_day, to_day, added_on, recognition,
+        entity_id, contract_no, line_id, step, from_day, to_day, added_on, recognition,
         unnest(range(1, len(parts) + 1)) as part_no,
         unnest(done_at) as done_at,
         unnest(recognised_on) as recognised_on,
@@ -71,15 +71,19 @@ unnested as (
 ),
 
 kept as (
-    select contract_no, line_id, step, part_no, added_on, recognition, recognised_on, amount
+    select entity_id, contract_no, line_id, step, part_no, added_on, recognition, recognised_on, amount
     from unnested
     where done_at > from_day and (to_day is null or done_at <= to_day)
     union all
-    select contract_no, line_id, step, 10000 as part_no, added_on, recognition, last_day(to_day) as recognised_on, before_to as amount
+    select
+        entity_id, contract_no, line_id, step, 10000 as part_no, added_on, recognition, {{ period_last_day('to_day') }} as recognised_on,
+        before_to as amount
     from edges
     where before_to <> 0
     union all
-    select contract_no, line_id, step, 20000 as part_no, added_on, recognition, last_day(from_day) as recognised_on, -before_from as amount
+    select
+        entity_id, contract_no, line_id, step, 20000 as part_no, added_on, recognition, {{ period_last_day('from_day') }} as recognised_on,
+        -before_from as amount
     from edges
     where before_from <> 0
 )
@@ -93,7 +97,7 @@ select
     case
         when recognised_on >= added_on then recognised_on
         when recognition = 'monthly_anniversary' then added_on
-        else last_day(added_on)
+        else {{ period_last_day('added_on') }}
     end as recognised_on,
     amount
 from kept

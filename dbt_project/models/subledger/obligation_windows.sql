@@ -1,7 +1,7 @@
 -- One row per service window that an obligation was given (by booking or amendment): its parts as lists.
 with windows as (
     select
-        lines.contract_no, lines.step as window_step, lines.line_id, lines.service_start, lines.service_end,
+        obligations.entity_id, lines.contract_no, lines.step as window_step, lines.line_id, lines.service_start, lines.service_end,
         obligations.recognition, obligations.rounding, false as at_once, obligations.booked_on as posting_date
     from {{ ref('contract_event_lines') }} as lines
     inner join {{ ref('contract_obligations') }} as obligations

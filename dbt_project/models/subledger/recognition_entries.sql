@@ -49,7 +49,7 @@ select
     closed.period is not null as is_prior_period
 from entries
 left join {{ ref('closed_periods') }} as closed
-    on entries.service_period < {{ period_of('entries.posting_date') }}
+    on entries.service_period < {{ period_of('entries.posting_date', 'entries.entity_id') }}
     and entries.entity_id = closed.entity_id and entries.service_period = closed.period
     and entries.recorded_time >= closed.closed_from and entries.recorded_time < closed.closed_to
 where entries.amount <> 0 or entries.discount_amount <> 0 or entries.amount_fc <> 0

@@ -101,7 +101,7 @@ kept as (
     -- what the segment recognised in the running period up to its end
     select
         segments.entity_id, segments.document_type, segments.document_id, segments.line_id, segments.line_no, segments.recognition,
-        segments.posting_date, segments.segment_no, 10000 as part_no, last_day(segments.segment_end) as recognised_on,
+        segments.posting_date, segments.segment_no, 10000 as part_no, {{ period_last_day('segments.segment_end', 'segments.entity_id') }} as recognised_on,
         segments.recognised - coalesce(sums.amount, 0) as amount, 0 as discount_amount
     from segments
     left join (
@@ -117,7 +117,8 @@ kept as (
     -- what the whole schedule would have recognised by the day a credit was taken back
     select
         effects.entity_id, effects.document_type, effects.document_id, effects.line_id, parts.line_no, parts.recognition,
-        parts.posting_date, effects.segment_no, 20000 + effects.step as part_no, last_day(effects.posting_date) as recognised_on,
+        parts.posting_date, effects.segment_no, 20000 + effects.step as part_no,
+        {{ period_last_day('effects.posting_date', 'effects.entity_id') }} as recognised_on,
         effects.eff_catch_up as amount, 0 as discount_amount
     from effects
     inner join parts
@@ -133,7 +134,7 @@ dated as (
         case
             when recognised_on >= posting_date then recognised_on
             when recognition = 'monthly_anniversary' then posting_date
-            else last_day(posting_date)
+            else {{ period_last_day('posting_date') }}
         end as recognised_on
     from kept
     where amount <> 0 or discount_amount <> 0
@@ -164,7 +165,7 @@ dated_with_billing as (
 ),
 
 pending_kept as (
-    select * from dated_with_billing where billed_on is null or recognised_on < {{ month_first('billed_on') }}
+    select * from dated_with_billing where billed_on is null or recognised_on < {{ period_first_day('billed_on') }}
 ),
 
 carried_over as (
@@ -172,7 +173,8 @@ carried_over as (
         billed_pending.entity_id, 'invoice' as document_type, billed_pending.document_id, billed_pending.line_id, billed_pending.line_no,
         billed_pending.recognition, billed_pending.posting_date, 1 as segment_no, 30000 as part_no,
         -cast(sum(pending_kept.amount) as bigint) as amount, 0 as discount_amount,
-        {{ period_of('billed_pending.posting_date') }} as service_period, last_day(billed_pending.posting_date) as recognised_on
+        {{ period_of('billed_pending.posting_date', 'billed_pending.entity_id') }} as service_period,
+        {{ period_last_day('billed_pending.posting_date', 'billed_pending.entity_id') }} as recognised_on
     from billed_pending
     inner join pending_kept
         on billed_pending.entity_id = pending_kept.entity_id and pending_kept.document_type = 'pending_charge'

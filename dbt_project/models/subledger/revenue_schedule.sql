@@ -18,7 +18,7 @@ scheduled as (
 at_once as (
     select
         lines.entity_id, lines.document_type, lines.document_id, lines.line_id, lines.line_no,
-        1 as segment_no, 0 as part_no, {{ period_of('lines.posting_date') }} as service_period, lines.posting_date as recognised_on,
+        1 as segment_no, 0 as part_no, {{ period_of('lines.posting_date', 'lines.entity_id') }} as service_period, lines.posting_date as recognised_on,
         lines.net_amount - coalesce(billed.recognised, 0) as amount, lines.contra_discount as discount_amount,
         coalesce(lines_fc.net_fc, lines.net_amount) - coalesce(billed.recognised, 0) as amount_fc
     from lines
@@ -46,7 +46,7 @@ select
     schedule.line_no,
     schedule.segment_no,
     schedule.part_no,
-    {{ period_of('schedule.recognised_on') }} as period,
+    {{ period_of('schedule.recognised_on', 'schedule.entity_id') }} as period,
     schedule.service_period,
     schedule.recognised_on as recognition_date,
     lines.currency,

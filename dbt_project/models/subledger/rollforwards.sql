@@ -81,7 +81,9 @@ by_period as (
 ),
 
 spans as (
-    select entity_id, name, currency, min(cast(period || '-01' as date)) as first_month
+    select
+        entity_id, name, currency,
+        min(cast(substring(period, 1, 4) as integer) * 12 + cast(substring(period, 6, 2) as integer) - 1) as first_index
     from by_period
     group by 1, 2, 3
 ),
@@ -89,10 +91,10 @@ spans as (
 months as (
     select
         spans.entity_id, spans.name, spans.currency,
-        {{ period_of(add_months('spans.first_month', 'numbers.n')) }} as period
+        {{ period_name('spans.first_index + numbers.n') }} as period
     from spans
     cross join (select {{ each_integer(0, 1200) }} as n) as numbers
-    where {{ add_months('spans.first_month', 'numbers.n') }} <= {{ as_of() }}
+    where spans.first_index + numbers.n <= {{ period_index(as_of(), 'spans.entity_id') }}
 ),
 
 filled as (
