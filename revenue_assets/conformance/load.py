@@ -132,6 +132,8 @@ EMPTY: dict[str, dict[str, pa.DataType]] = {
         "gates_close": pa.bool_(),
     },
     "class_owner": dict.fromkeys(("variance_class", "owner_team"), TEXT),
+    "sources": dict.fromkeys(("source", "vendor", "entity_id", "lead_entity_id"), TEXT),
+    "landing_files": {"path": TEXT},
 }  # fmt: skip
 
 

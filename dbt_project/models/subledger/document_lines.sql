@@ -1,5 +1,6 @@
 -- One row per line of a document, with the policy that governs it and how its revenue comes about (treatment):
 -- revenue (own schedule), usage (accrued when rated), contract (only bills an obligation), pending (not invoiced yet).
+-- A line of an obligation with a right to invoice (as_invoiced) is its revenue.
 with lines as (
     select
         entity_id, 'invoice' as document_type, invoice_id as document_id, line_id, line_no, amount as net_amount, tax_amount,
@@ -26,6 +27,15 @@ known_contracts as (
     select distinct entity_id, contract_id from {{ ref('can_contracts') }}
 ),
 
+-- A line that names no obligation of its contract bills the first.
+billed_obligations as (
+    select lines.entity_id, lines.document_type, lines.document_id, lines.line_id, obligations.recognition
+    from lines
+    inner join {{ ref('contract_obligations') }} as obligations
+        on lines.entity_id = obligations.entity_id and lines.contract_id = obligations.contract_id
+        and (lines.contract_line_id = obligations.line_id or (lines.contract_line_id is null and obligations.line_no = 1))
+),
+
 governed as (
     select
         lines.*,
@@ -41,7 +51,7 @@ governed as (
         documents.correlation_id,
         documents.rate_num,
         documents.rate_den,
-        policies.recognition,
+        case when billed_obligations.recognition = 'as_invoiced' then 'as_invoiced' else policies.recognition end as recognition,
         policies.schedule_rounding as rounding,
         policies.immediate_max_days,
         policies.credit_split,
@@ -53,7 +63,7 @@ governed as (
         case when policies.discount_presentation = 'contra' then lines.discount_amount else 0 end as contra_discount,
         case
             when lines.document_type = 'pending_charge' then 'pending'
-            when known_contracts.contract_id is not null then 'contract'
+            when known_contracts.contract_id is not null and coalesce(billed_obligations.recognition, '') <> 'as_invoiced' then 'contract'
             when lines.charge_kind = 'usage' then 'usage'
             else 'revenue'
         end as treatment
@@ -68,6 +78,9 @@ governed as (
         and documents.currency = policies.currency
     left join known_contracts
         on lines.entity_id = known_contracts.entity_id and lines.contract_id = known_contracts.contract_id
+    left join billed_obligations
+        on lines.entity_id = billed_obligations.entity_id and lines.document_type = billed_obligations.document_type
+        and lines.document_id = billed_obligations.document_id and lines.line_id = billed_obligations.line_id
     where documents.event_type <> 'opening_balance.loaded'
 )
 

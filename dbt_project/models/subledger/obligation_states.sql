@@ -46,6 +46,19 @@ select
     *,
     case when is_timed then {{ recognised_over_time('d', 'base', 'remaining', 'start_day', '', 'parts') }} else recognised end as old_recognised_d,
     case when is_timed then {{ recognised_over_time('p', 'base', 'remaining', 'start_day', '', 'parts') }} else recognised end as old_recognised_p,
+    -- what is left on that day of what was left at the last modification, by progress and not by rounded money
+    cast(case
+        when is_timed then coalesce(list_sum(list_transform(range(len(starts)), lambda i: case
+            when done_at[i + 1] <= d then 0
+            when is_daily then greatest(ends[i + 1] - greatest(starts[i + 1], start_day, d), 0)
+            else weights_left[i + 1] end)), 0)
+        when is_delivered then 0
+        when total_units > base_units then greatest(total_units - done_units, 0) // 1000000
+        else 1 end as hugeint) as left_num,
+    cast(case
+        when is_timed then greatest(coalesce(list_sum(weights_left), 0), 1)
+        when not is_delivered and total_units > base_units then greatest((total_units - base_units) // 1000000, 1)
+        else 1 end as hugeint) as left_den,
     kind = 'amend' and amendment_kind = 'cancel' and not bool_or(action <> '') over (partition by contract_no) as is_all_ended
 from ({{ split_over_weights('(' ~ joined ~ ')', total='segment_total', weights='weights_left') }}) as timed
 {%- endset %}
@@ -72,7 +85,7 @@ select
     coalesce(event_variable, variable_amount) as new_variable,
     case
         when action = 'add' then stated_quantity
-        when action = 'replace' and is_distinct then done_units + stated_quantity
+        when action = 'replace' and is_distinct then coalesce(done_units + stated_quantity, total_units)
         when action = 'replace' then coalesce(stated_quantity, total_units)
         when measure = 'percent' then cast(1000000000000 as hugeint)
         else coalesce(stated_total, total_units) end as new_total_units,
@@ -85,6 +98,12 @@ select
 from ({{ advanced }}) as advanced
 {%- endset %}
 
+{# What the obligation counts for in the price agreed at inception: its terms then, and every revised estimate since. #}
+{% set inception_expected -%}
+case kind when 'book' then new_expected when 'estimate' then inception_expected + new_expected - expected_amount
+    else inception_expected end
+{%- endset %}
+
 {# Totals of the contract, and each line's weight in a prospective modification: what is left of it, at its own price. #}
 {% set totalled -%}
 select
@@ -92,21 +111,24 @@ select
     kind = 'amend' and is_distinct and not is_at_ssp and coalesce(amendment_kind, '') <> 'exercise_option' and not is_all_ended
         and bool_or(action in ('add', 'replace', 'end')) over (partition by contract_no) as is_prospective,
     is_added and kind = 'amend' and (is_at_ssp or coalesce(amendment_kind, '') = 'exercise_option') as is_separate,
-    cast(coalesce(sum(case when new_inception then new_expected else 0 end) over (partition by contract_no), 0)
+    cast({{ inception_expected }} as bigint) as new_inception_expected,
+    case when kind = 'book' then new_ssp else inception_ssp end as new_inception_ssp,
+    cast(coalesce(sum(case when new_inception then {{ inception_expected }} else 0 end) over (partition by contract_no), 0)
         + new_variable as bigint) as inception_total,
-    cast(coalesce(sum(case when new_inception then new_expected + new_discount else 0 end) over (partition by contract_no), 0)
+    cast(coalesce(sum(case when new_inception then {{ inception_expected }} + new_discount else 0 end) over (partition by contract_no), 0)
         + new_variable as bigint) as spread_total,
-    cast(coalesce(sum(case when new_inception and not new_residual then new_ssp - new_discount else 0 end)
+    cast(coalesce(sum(case when new_inception and not new_residual
+        then case when kind = 'book' then new_ssp else inception_ssp end - new_discount else 0 end)
         over (partition by contract_no), 0) as bigint) as plain_total,
     bool_or(new_inception and new_residual) over (partition by contract_no) as has_residual,
     row_number() over (partition by contract_no order by new_residual desc, new_inception desc, line_no) as residual_no,
-    case when new_inception then new_ssp else 0 end as inception_weight,
+    case when new_inception then case when kind = 'book' then new_ssp else inception_ssp end else 0 end as inception_weight,
     new_active and not is_ended and not is_exercised
         and (is_added or action = 'replace' or price <> old_recognised_d) as in_pool,
     cast(case when is_added or action = 'replace' then new_expected else price - old_recognised_d end as bigint) as pool_amount,
     case
-        when is_added or stated_ssp is not null or price = 0 then cast(new_ssp as hugeint) * 1000000
-        else cast(new_ssp as hugeint) * 1000000 * (price - old_recognised_d) // price
+        when is_added or stated_ssp is not null then cast(new_ssp as hugeint) * 1000000
+        else coalesce(pool_weight, cast(new_ssp as hugeint) * 1000000) * left_num // left_den
     end as pool_weight_now
 from ({{ updated }}) as updated
 {%- endset %}
@@ -119,18 +141,19 @@ select
         when not new_inception then 0
         when has_residual then case
             when new_residual then case when residual_no = 1 then inception_total - plain_total else 0 end
-            else new_ssp - new_discount end
+            else new_inception_ssp - new_discount end
         else spread_price - new_discount end as bigint) as new_inception_price
 from ({{ allocate_over_lines('(' ~ totalled ~ ')', 'spread_total', 'inception_weight', 'contract_no', 'spread_price') }}) as spread
 {%- endset %}
 
 {# A change of the price from before a modification reaches what that modification left over, too. #}
+{% set price_delta = 'case when new_inception then new_inception_price - inception_price else new_expected - expected_amount end' %}
 {% set pooled -%}
 select
     *,
-    case when kind = 'estimate' and pool_weight is null then new_inception_price - inception_price else 0 end as own_delta,
+    case when kind = 'estimate' and pool_weight is null then {{ price_delta }} else 0 end as own_delta,
     cast(case
-        when kind = 'estimate' then coalesce(sum(case when pool_weight is not null then new_inception_price - inception_price else 0 end)
+        when kind = 'estimate' then coalesce(sum(case when pool_weight is not null then {{ price_delta }} else 0 end)
             over (partition by contract_no), 0)
         when is_prospective then coalesce(sum(case when in_pool then pool_amount else 0 end) over (partition by contract_no), 0)
         else 0 end as bigint) as pool_total,
@@ -231,6 +254,8 @@ states as (
         false as is_residual,
         cast(0 as bigint) as discount_share,
         cast(0 as bigint) as variable_amount,
+        cast(0 as bigint) as inception_expected,
+        cast(0 as bigint) as inception_ssp,
         cast(0 as bigint) as inception_price,
         cast(null as hugeint) as pool_weight,
         cast(null as hugeint) as total_units,
@@ -258,7 +283,8 @@ states as (
     select
         contract_no, line_no, step,
         new_active, new_inception, new_amount, new_expected, new_ssp, new_residual, new_discount, new_variable,
-        new_inception_price, new_pool_weight, new_total_units, new_base_units, new_done_units, new_delivered, new_window_step,
+        new_inception_expected, new_inception_ssp, new_inception_price, new_pool_weight,
+        new_total_units, new_base_units, new_done_units, new_delivered, new_window_step,
         new_base, new_remaining, new_base + new_remaining as new_price, new_start_day,
         case when is_added then date '0001-01-01' when is_rebased then p else from_day end as new_from_day,
         new_recognised,

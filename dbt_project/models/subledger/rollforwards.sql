@@ -46,6 +46,14 @@ obligations as (
     inner join {{ ref('contract_obligations') }} as obligations
         on movements.contract_no = obligations.contract_no and movements.line_id = obligations.line_id
     where movements.kind <> 'billing' and not obligations.is_cancellable and movements.posting_date <= {{ as_of() }}
+    union all
+    select
+        lines.entity_id, lines.currency, lines.posting_date, lines.is_prior_period, 'recognised' as column_name, -lines.net_amount as amount
+    from {{ ref('document_lines') }} as lines
+    inner join {{ ref('contract_obligations') }} as obligations
+        on lines.entity_id = obligations.entity_id and lines.contract_id = obligations.contract_id
+        and (lines.contract_line_id = obligations.line_id or (lines.contract_line_id is null and obligations.line_no = 1))
+    where lines.treatment = 'revenue' and obligations.recognition = 'as_invoiced' and not obligations.is_cancellable
 ),
 
 moved as (

@@ -263,4 +263,5 @@ select
         order by segment_start, event_key
     ) as segment_no
 from final
-where segment_end is null or segment_end > segment_start
+-- one ended from its first day is billed all the same, and credited, if that was agreed after its bill date
+where segment_end is null or segment_end > segment_start or (segment_end = segment_start and end_booked_date > segment_start)
