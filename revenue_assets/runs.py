@@ -82,6 +82,8 @@ class _Narrator:
         if evaluation.passed:
             return
         name = f"{evaluation.asset_key.to_user_string()}: {evaluation.check_name}"
+        if evaluation.description:
+            name += f": {evaluation.description}"
         blocking = evaluation.severity == dg.AssetCheckSeverity.ERROR
         (self._outcome.red_checks if blocking else self._outcome.warnings).append(name)
 

@@ -44,6 +44,7 @@ def contract_checks(vendor: str) -> dg.AssetChecksDefinition:
                 check_name=CHECK,
                 asset_key=landing_key(vendor, name),
                 severity=dg.AssetCheckSeverity.ERROR,
+                description=result.sentence(),
                 metadata={"statistics": result.statistics, "failing_rows": dg.MetadataValue.json(result.failing_rows)},
             )
 

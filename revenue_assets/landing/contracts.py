@@ -44,6 +44,17 @@ class ContractResult:
     statistics: dict[str, int] = field(default_factory=dict)
     failing_rows: list[dict[str, Any]] = field(default_factory=list)
 
+    def sentence(self, shown: int = 3) -> str | None:
+        """The first findings in words: source, what does not hold, how many rows, which ones. None without any."""
+        told = []
+        for f in self.failing_rows[:shown]:
+            column = f" of {f['column']}" if f["column"] else ""
+            rows = f": {', '.join(f['record_ids'][:EXAMPLES_MAX])}" if f["record_ids"] else ""
+            told.append(f"{f['source']}: '{f['expectation']}{column}' does not hold ({f['count']}{rows})")
+        if len(self.failing_rows) > shown:
+            told.append(f"and {len(self.failing_rows) - shown} more")
+        return "; ".join(told) or None
+
 
 def check_contract(
     landing_dir: Path,
@@ -116,7 +127,8 @@ def _completeness(
             findings.append(_plain(source, f"rows of batch {batch.path.stem} equal its control total", batch.rows))
     missing = read.missing_rows(landing_dir, source, object_name)
     if missing:
-        findings.append(_plain(source, "no landed row is lost or doubled", missing))
+        rows = read.odd_rows(landing_dir, source, object_name, EXAMPLES_MAX)
+        findings.append(_plain(source, "no landed row is lost or doubled", missing) | {"record_ids": rows})
     if not contract.may_be_empty and not any(batch.rows for batch in found):
         findings.append(_plain(source, "object is not empty", 0))
     return findings

@@ -53,6 +53,25 @@ def missing_rows(landing: Path, source: str, object_name: str) -> int:
     return LatestVersions(files).sequence_max() - sum(pq.read_metadata(path).num_rows for path in files.paths())
 
 
+def odd_rows(landing: Path, source: str, object_name: str, shown: int) -> list[str]:
+    """Which rows are gone or stand there twice, in words; at most `shown`. Reads ids and sequence numbers."""
+    paths = ObjectFiles(landing, source, object_name).paths()
+    query = """
+        with landed as (
+            select _landing_seq as seq, any_value(_record_id) as id, count(*) as copies
+            from read_parquet($paths, hive_partitioning = false) group by 1
+        ),
+        steps as (select *, lag(seq, 1, 0) over (order by seq) as before from landed)
+        select seq, id || ' (sequence ' || seq || ') stands there ' || copies || ' times' from landed where copies > 1
+        union all
+        select before + 1, 'sequence ' || (before + 1) || case when seq > before + 2 then ' to ' || (seq - 1) else '' end
+            || ' is gone' from steps where seq > before + 1
+        order by 1 limit $shown
+    """
+    with duckdb.connect() as connection:
+        return [row[1] for row in connection.execute(query, {"paths": paths, "shown": shown}).fetchall()]
+
+
 def fields_frame(found: list[LandedBatch], fields: list[str]) -> pd.DataFrame:
     """The rows of these files with the named top-level fields as text (None: absent or null).
 

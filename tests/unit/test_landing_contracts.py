@@ -112,6 +112,13 @@ def test_lost_doubled_and_altered_rows_are_red(tmp_path: Path, place: int) -> No
         result = check(landing)
         assert not result.success, name
         assert any(words in finding["expectation"] for finding in result.failing_rows)
+        named = {
+            "lost": f"sequence {place + 1} is gone",
+            "doubled": f"ch_{place} (sequence {place + 1}) stands there 2",
+            "altered": f"ch_{place}",
+        }
+        # A file's last row leaves no gap; its batch is named, and the reconciliation of landing (R17) names the row.
+        assert (named[name] in (result.sentence() or "")) is not (name == "lost" and place == 99)
     assert result.failing_rows[0]["record_ids"] == [f"ch_{place}"]
 
 
