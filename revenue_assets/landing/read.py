@@ -64,8 +64,10 @@ def odd_rows(landing: Path, source: str, object_name: str, shown: int) -> list[s
         steps as (select *, lag(seq, 1, 0) over (order by seq) as before from landed)
         select seq, id || ' (sequence ' || seq || ') stands there ' || copies || ' times' from landed where copies > 1
         union all
-        select before + 1, 'sequence ' || (before + 1) || case when seq > before + 2 then ' to ' || (seq - 1) else '' end
-            || ' is gone' from steps where seq > before + 1
+        select
+            before + 1,
+            'sequence ' || (before + 1) || case when seq > before + 2 then ' to ' || (seq - 1) else '' end || ' is gone'
+        from steps where seq > before + 1
         order by 1 limit $shown
     """
     with duckdb.connect() as connection:
