@@ -62,7 +62,8 @@ def check(folder: Path | None, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 def diff(old: Path, new: Path, periods: tuple[str, ...], as_json: bool) -> None:
     """The journals that config folder NEW would change over history, compared with OLD. Books and changes nothing."""
-    from revenue_assets.policy.diff import compare, print_difference
+    from revenue_assets.policy.diff import compare
+    from revenue_assets.policy.report import print_difference
     from revenue_assets.settings import Settings
 
     with _sentences():

@@ -71,20 +71,7 @@ def write_config_state(company: Company, folder: Path) -> None:
     write(
         "policy",
         dict.fromkeys(("entity_id", "product_family", "currency", "key", "value", "policy_hash"), text),
-        [
-            {
-                "entity_id": row.entity,
-                "product_family": row.product_family,
-                "currency": row.currency,
-                "key": key,
-                "value": value if isinstance(value, str) else json.dumps(value, sort_keys=True),
-                "policy_hash": company.content_hash,
-            }
-            for row in company.policy
-            for key, value in row.set.items()
-        ]
-        # An entity's own key among those of its policy: SQL reads it there, and no company is without a policy_hash.
-        + _schedule_owners(company),
+        _policy_rows(company),
     )
     write(
         "accounts",
@@ -153,9 +140,22 @@ def calendars(folder: Path) -> dict[str, Calendar]:
     }
 
 
-def _schedule_owners(company: Company) -> list[dict[str, object]]:
-    same = {"key": "schedules_owner", "policy_hash": company.content_hash}
-    return [{"entity_id": e.id, "value": e.schedules_owner, **same} for e in company.entities]
+def _policy_rows(company: Company) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = [
+        {
+            "entity_id": row.entity,
+            "product_family": row.product_family,
+            "currency": row.currency,
+            "key": key,
+            "value": value if isinstance(value, str) else json.dumps(value, sort_keys=True),
+            "policy_hash": company.content_hash,
+        }
+        for row in company.policy
+        for key, value in row.set.items()
+    ]
+    # An entity's own key among those of its policy: SQL reads it there, and no company is without a policy_hash.
+    same: dict[str, object] = {"key": "schedules_owner", "policy_hash": company.content_hash}
+    return rows + [{"entity_id": e.id, "value": e.schedules_owner, **same} for e in company.entities]
 
 
 def accounts_of(company: Company, entity_id: str) -> list:
