@@ -15,7 +15,7 @@ from revenue_assets.assets.posting import POSTING_ASSETS
 from revenue_assets.assets.warehouse import warehouse_assets
 from revenue_assets.checks.contracts import contract_checks
 from revenue_assets.checks.reconciliation import reconciliation_checks
-from revenue_assets.domain.calendars import VARIABLE, calendar, variable
+from revenue_assets.domain.calendars import VARIABLE, variable
 from revenue_assets.domain.config import VENDORS, load_company
 from revenue_assets.jobs import JOBS
 from revenue_assets.project import dbt_project, dbt_resource, ensure_manifest
@@ -32,7 +32,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
     settings.prepare()
     company = load_company(settings.config)
     os.environ["REVENUE_GROUP_CURRENCY"] = company.group_currency  # dbt reads both at parse and at run
-    os.environ[VARIABLE] = variable((e.id, calendar(e.calendar, e.fiscal_year)) for e in company.entities)
+    os.environ[VARIABLE] = variable((e.id, e.periods) for e in company.entities)
     # All vendors land, whether this company has an instance of them or not: the SQL reads their (then empty) files.
     return dg.Definitions(
         assets=[

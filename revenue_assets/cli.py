@@ -126,14 +126,16 @@ def demo(seed: int | None, customers: int | None, months: int | None) -> None:
 @click.argument("period", type=PeriodType())
 def close(period: str) -> None:
     """Run everything for PERIOD (YYYY-MM) and lock it; refuses, with reasons, while a gate is red."""
-    from revenue_assets.domain.periods import last_day
+    from revenue_assets.domain.config import load_company
     from revenue_assets.partitions import FIRST_PERIOD
 
-    as_of = prepared().as_of
+    settings = prepared()
+    as_of = settings.as_of
     if period < FIRST_PERIOD:
         raise click.ClickException(f"{period} cannot close: the first period is {FIRST_PERIOD}.")
-    if last_day(period) > as_of:  # a gate says so too, after minutes of work
-        raise click.ClickException(f"{period} cannot close: it ends on {last_day(period)}, the cut-off is {as_of}.")
+    last = max(entity.periods.last_day(period) for entity in load_company(settings.config).entities)
+    if last > as_of:  # a gate says so too, after minutes of work
+        raise click.ClickException(f"{period} cannot close: it ends on {last}, the cut-off is {as_of}.")
     _job("monthly_close_job", period, then="publish_job")
 
 
@@ -241,7 +243,9 @@ main.add_command(init)
 
 
 @main.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument(
+    "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(exists=True, dir_okay=False, allow_dash=True)
+)
 @click.option("--source", "source_name", help="Which event source of sources.yaml, if there are several.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 def ingest(files: tuple[str, ...], source_name: str | None, as_json: bool) -> None:

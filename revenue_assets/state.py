@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from revenue_assets.domain.calendars import Calendar, calendar
+from revenue_assets.domain.calendars import MONTH, Calendar, calendar
 from revenue_assets.domain.config import VARIANCE_CLASSES, Company
 
 ENTITY_COLUMNS = (
@@ -135,7 +135,7 @@ def calendars(folder: Path) -> dict[str, Calendar]:
     if not file.exists():
         return {}
     return {
-        row["entity_id"]: calendar(row["calendar"], json.loads(row.get("fiscal_year") or "null"))
+        row["entity_id"]: calendar(row["calendar"] or MONTH, json.loads(row.get("fiscal_year") or "null"))
         for row in pq.read_table(file).to_pylist()
     }
 

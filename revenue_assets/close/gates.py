@@ -15,6 +15,8 @@ from sqlalchemy import and_, func, or_, select
 from revenue_assets.close.exceptions import has_tables, owners_of, rows
 from revenue_assets.domain import periods as months
 from revenue_assets.domain import posting_state
+from revenue_assets.domain.calendars import MONTHS
+from revenue_assets.state import calendars
 from revenue_assets.store import exceptions, periods
 from revenue_assets.store.engine import Store
 from revenue_assets.store.tables import exceptions as exception_table
@@ -51,7 +53,7 @@ def evaluate(books: Books, entity_id: str, period: str) -> list[Gate]:
 
 
 def _calendar(books: Books, entity_id: str, period: str) -> Iterator[Gate]:
-    last = months.last_day(period)
+    last = calendars(books.state).get(entity_id, MONTHS).last_day(period)
     over = last <= books.as_of
     yield Gate("period_is_over", entity_id, over, f"{period} ends on {last}; the cut-off is {books.as_of}.")
     with books.store.read() as connection:

@@ -88,6 +88,10 @@ class Calendar:
             starts.append(starts[-1] + self.pattern[(number - 1) % 3] + int(is_long and number == self.extra_week_in))
         return starts
 
+    def document_date(self, period: str, as_of: dt.date) -> dt.date:
+        """Date of an ERP document: the period's last day, or the cut-off if it is not over; never outside it."""
+        return max(self.first_day(period), min(self.last_day(period), as_of))
+
 
 MONTHS = Calendar()
 

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from revenue_assets.domain import policy
-from revenue_assets.domain.calendars import calendar
+from revenue_assets.domain.calendars import Calendar, calendar
 from revenue_assets.domain.strict_yaml import ConfigError, read_yaml
 
 VARIANCE_CLASSES = (
@@ -89,6 +89,10 @@ class Entity(_Frozen):
     def _known_calendar(self) -> Entity:
         calendar(self.calendar, self.fiscal_year)
         return self
+
+    @property
+    def periods(self) -> Calendar:
+        return calendar(self.calendar, self.fiscal_year)
 
     @property
     def zone(self) -> ZoneInfo:

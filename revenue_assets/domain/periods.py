@@ -1,4 +1,4 @@
-"""Accounting periods as calendar months, written `YYYY-MM`. Pure.
+"""Accounting periods by name, `YYYY-MM`, and the days of calendar months (other calendars: `calendars`). Pure.
 
 A period's states: `open` (everything posts), `soft_closed` (source events are re-dated; only named roles may post) and
 `hard_closed` (nothing posts; the store's triggers refuse it).
@@ -6,7 +6,6 @@ A period's states: `open` (everything posts), `soft_closed` (source events are r
 
 from __future__ import annotations
 
-import calendar
 import datetime as dt
 import re
 from collections.abc import Iterator, Set
@@ -24,11 +23,10 @@ class PeriodError(ValueError):
 
 
 class PostingPeriod(NamedTuple):
-    """Where an entry posts: the period, its date, and whether that is later than where it belongs."""
+    """Where an entry posts: the period, and whether that is later than where it belongs."""
 
     period: str
     prior_period: bool
-    redated_to: dt.date | None
 
 
 def parse(period: str) -> str:
@@ -40,15 +38,6 @@ def parse(period: str) -> str:
 
 def first_day(period: str) -> dt.date:
     return dt.date.fromisoformat(parse(period) + "-01")
-
-
-def last_day(period: str) -> dt.date:
-    day = first_day(period)
-    return day.replace(day=calendar.monthrange(day.year, day.month)[1])
-
-
-def of(day: dt.date) -> str:
-    return f"{day.year:04d}-{day.month:02d}"
 
 
 def shift(period: str, months: int) -> str:
@@ -69,18 +58,12 @@ def span(first: str, last: str) -> Iterator[str]:
 def posting_period(period: str, closed: Set[str]) -> PostingPeriod:
     """Where an entry that belongs to `period` posts, given one entity's and book's closed periods.
 
-    The period itself if it is not in `closed`; else the first day of the first later period that is not. Periods
-    nobody has registered yet are open.
+    The period itself if it is not in `closed`; else the first later period that is not. Periods nobody has registered
+    yet are open.
     """
     candidate = parse(period)
     for _ in range(MAX_REDATE_MONTHS):
         if candidate not in closed:
-            late = candidate != period
-            return PostingPeriod(candidate, late, first_day(candidate) if late else None)
+            return PostingPeriod(candidate, candidate != period)
         candidate = shift(candidate, 1)
     raise PeriodError(f"no open period within {MAX_REDATE_MONTHS} months after {period}; check the period table.")
-
-
-def document_date(period: str, as_of: dt.date) -> dt.date:
-    """Date of an ERP document: the period's last day, or the cut-off if the period is not over; never outside it."""
-    return max(first_day(period), min(last_day(period), as_of))

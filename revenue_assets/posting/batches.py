@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from revenue_assets.domain import periods as months
 from revenue_assets.domain import posting_state
+from revenue_assets.domain.calendars import MONTHS, Calendar
 from revenue_assets.posting import batches_sql as sql
+from revenue_assets.state import calendars
 from revenue_assets.store import exceptions, leases, manifest, outbox
 from revenue_assets.store.audit import canonical
 from revenue_assets.store.clock import SYSTEM_CLOCK, Clock
@@ -79,7 +81,7 @@ def cut(
             for statement in sql.candidates(booked, read_files(journal.members, relevant)) + sql.mapped(str(state)):
                 connection.execute(statement)
             _summarise(connection, max_lines)
-            documents = _documents(connection, tenant, as_of)
+            documents = _documents(connection, tenant, as_of, calendars(state))
             return _commit(store, journal, connection, documents, lease, orphans, clock)
 
 
@@ -113,7 +115,9 @@ def _summarise(connection: duckdb.DuckDBPyConnection, max_lines: int) -> None:
     connection.execute(sql.SUMMARISED)
 
 
-def _documents(connection: duckdb.DuckDBPyConnection, tenant: str, as_of: dt.date) -> list[dict[str, Any]]:
+def _documents(
+    connection: duckdb.DuckDBPyConnection, tenant: str, as_of: dt.date, own: Mapping[str, Calendar]
+) -> list[dict[str, Any]]:
     """One dict per document: the outbox row (`row`), its lines, and its number in the connection's tables."""
     cursor = connection.execute(sql.DOCUMENT_LINES)
     names = [column[0] for column in cursor.description or []]
@@ -121,12 +125,12 @@ def _documents(connection: duckdb.DuckDBPyConnection, tenant: str, as_of: dt.dat
     for values in cursor.fetchall():
         row = dict(zip(names, values, strict=True))
         grouped.setdefault(row["document_no"], []).append(row)
-    return [{"document_no": number, **_document(rows, tenant, as_of)} for number, rows in grouped.items()]
+    return [{"document_no": number, **_document(rows, tenant, as_of, own)} for number, rows in grouped.items()]
 
 
-def _document(rows: list[dict[str, Any]], tenant: str, as_of: dt.date) -> dict[str, Any]:
+def _document(rows: list[dict[str, Any]], tenant: str, as_of: dt.date, own: Mapping[str, Calendar]) -> dict[str, Any]:
     head = rows[0]
-    date = months.document_date(head["posting_period"], as_of)
+    date = own.get(head["entity_id"], MONTHS).document_date(head["posting_period"], as_of)
     lines = [_line(row) for row in rows]
     debit, credit = sum(line["debit_fc"] for line in lines), sum(line["credit_fc"] for line in lines)
     if debit != credit:

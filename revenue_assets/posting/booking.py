@@ -8,6 +8,7 @@ replaced is reversed, exactly. A booked line never changes. Lines of a closed pe
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from typing import Any
 import duckdb
 
 from revenue_assets.domain import periods as months
+from revenue_assets.domain.calendars import MONTHS, Calendar
 from revenue_assets.posting import booking_sql as sql
+from revenue_assets.state import calendars
 from revenue_assets.store import exceptions, leases, manifest, periods
 from revenue_assets.store.clock import SYSTEM_CLOCK, Clock
 from revenue_assets.store.engine import Store, StoreError
@@ -101,8 +104,9 @@ def _book(
     for statement in sql.difference(booked, as_of, was_prior):
         connection.execute(statement)
     _refuse_vanished_entities(connection)
-    closed = _register_periods(store, connection, as_of, clock)
-    _map_posting_periods(connection, closed)
+    own = calendars(state)
+    closed = _register_periods(store, connection, as_of, own, clock)
+    _map_posting_periods(connection, closed, own)
     with store.read() as reader:
         approved = exceptions.accepted_references(reader, ORIGIN, "closed_period_material")
     connection.execute("create or replace temp table approved (entry_key varchar)")
@@ -154,23 +158,26 @@ def _refuse_vanished_entities(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _register_periods(
-    store: Store, connection: duckdb.DuckDBPyConnection, as_of: dt.date, clock: Clock
+    store: Store, connection: duckdb.DuckDBPyConnection, as_of: dt.date, own: Mapping[str, Calendar], clock: Clock
 ) -> dict[str, set[str]]:
     """Registers every period that lines or their re-dating may touch; returns the closed ones per entity."""
     with store.read() as reader:
         closed = periods.closed(reader)
     for entity, first, last in connection.execute(sql.PERIOD_RANGE).fetchall():
         touched = [months.posting_period(p, closed.get(entity, set())).period for p in (first, last)]
-        periods.ensure(store, [entity], first, max(last, months.of(as_of), *touched), clock=clock)
+        periods.ensure(store, [entity], first, max(last, own.get(entity, MONTHS).of(as_of), *touched), clock=clock)
     return closed
 
 
-def _map_posting_periods(connection: duckdb.DuckDBPyConnection, closed: dict[str, set[str]]) -> None:
+def _map_posting_periods(
+    connection: duckdb.DuckDBPyConnection, closed: dict[str, set[str]], own: Mapping[str, Calendar]
+) -> None:
     connection.execute(sql.PERIOD_MAP)
     rows = []
     for entity, period in connection.execute(sql.BASE_PERIODS).fetchall():
         target = months.posting_period(period, closed.get(entity, set()))
-        rows.append((entity, period, target.period, target.redated_to))
+        redated_to = own.get(entity, MONTHS).first_day(target.period) if target.prior_period else None
+        rows.append((entity, period, target.period, redated_to))
     if rows:
         connection.executemany("insert into period_map values (?, ?, ?, ?)", rows)
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import select
 
+from revenue_assets.state import calendars
 from revenue_assets.store import periods
 from revenue_assets.store.engine import Store
 from revenue_assets.store.ledger import fsync_folder
@@ -90,7 +91,7 @@ def export_state(store: Store, folder: Path) -> dict[str, int]:
         "landing_batches": (landing_batches, ("landed_at", "batch_id")),
         "publish_log": (publish_log, ("seq",)),
     }
-    counts = {"periods": _write(folder, "periods", periods.all_periods(store))}
+    counts = {"periods": _write(folder, "periods", periods.all_periods(store, calendars=calendars(folder)))}
     with store.read() as connection:
         for name, (table, order) in tables.items():
             rows: Any = connection.execute(select(table).order_by(*(table.c[c] for c in order))).mappings().all()

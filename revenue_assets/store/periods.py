@@ -7,12 +7,13 @@ history's constraint and the triggers say so to whoever bypasses this module.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, and_, func, insert, select, update
 
-from revenue_assets.domain.periods import HARD_CLOSED, OPEN, SOFT_CLOSED, PeriodError, first_day, parse, shift, span
+from revenue_assets.domain.calendars import MONTHS, Calendar
+from revenue_assets.domain.periods import HARD_CLOSED, OPEN, SOFT_CLOSED, PeriodError, parse, shift, span
 from revenue_assets.store import audit
 from revenue_assets.store.clock import SYSTEM_CLOCK, Clock
 from revenue_assets.store.engine import Store
@@ -39,9 +40,12 @@ def ensure(
     return len(rows)
 
 
-def all_periods(store: Store, *, book: str = MAIN) -> list[dict[str, Any]]:
+def all_periods(
+    store: Store, *, calendars: Mapping[str, Calendar] | None = None, book: str = MAIN
+) -> list[dict[str, Any]]:
     """Every registered period with its first day, exclusive end and state, by entity and period.
 
+    `calendars`: entity -> its calendar; one that is not named counts in months.
     `approver`: who approved its latest change, None if nobody had to.
     """
     change = period_history.c
@@ -62,7 +66,8 @@ def all_periods(store: Store, *, book: str = MAIN) -> list[dict[str, Any]]:
     with store.read() as connection:
         rows = [dict(row._mapping) for row in connection.execute(query)]
     for row in rows:
-        row["start_date"], row["end_date_exclusive"] = first_day(row["period"]), first_day(shift(row["period"], 1))
+        own = (calendars or {}).get(row["entity_id"], MONTHS)
+        row["start_date"], row["end_date_exclusive"] = own.first_day(row["period"]), own.end(row["period"])
     return rows
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import datetime as dt
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from store_kit import AS_OF, House, entry, invoice, recognition
 
 from revenue_assets.posting.booking import BookingReport, book
 from revenue_assets.store import audit, exceptions, leases, manifest, periods
 from revenue_assets.store.engine import StoreError
+from revenue_assets.store.export import export_state
 from revenue_assets.store.leases import LeaseHeld
 
 
@@ -113,6 +116,21 @@ def test_line_ids_do_not_depend_on_when_or_where(tmp_path):
         house.should(*[invoice(f"i{n}", "2026-01-05", n) for n in ((1, 2, 3) if name == "a" else (3, 1, 2))])
         ids.append((run(house).booking_id, house.booked("booked_line_id")))
     assert ids[0] == ids[1]
+
+
+def test_a_closed_period_of_weeks_moves_to_the_first_day_of_the_next_one(house):
+    file = house.state / "entities.parquet"
+    rows = [row | {"calendar": "4-4-5"} for row in pq.read_table(file).to_pylist()]
+    pq.write_table(pa.Table.from_pylist(rows), file)
+    house.should(invoice("i1", "2026-01-05", 1200))
+    run(house)
+    close(house, "2026-01", "2026-02")
+    house.should(invoice("i1", "2026-01-05", 1200), invoice("late", "2026-01-10", 7))
+    run(house)
+    assert house.booked("distinct posting_date") == [(dt.date(2026, 1, 5),), (dt.date(2026, 2, 23),)]
+    export_state(house.store, house.state)
+    (march,) = [r for r in pq.read_table(house.state / "periods.parquet").to_pylist() if r["period"] == "2026-03"]
+    assert (march["start_date"], march["end_date_exclusive"]) == (dt.date(2026, 2, 23), dt.date(2026, 3, 30))
 
 
 def test_closed_periods_are_never_touched(house):
