@@ -60,12 +60,12 @@ def validate_event(value: dict[str, Any]) -> Event:
     envelope: Envelope | None = None
     # The payload is judged by its own type below, so that its faults come with their full path.
     known = {name: item for name, item in value.items() if item is not None and name != "data"}
+    if isinstance(stated, str) and stated and kind is None:
+        faults.append("type is unknown; the types are listed in docs/events.md")
     try:
         envelope = Envelope.model_validate({**known, "data": {}})
     except ValidationError as error:
         faults += _sentences(error, Envelope, "")
-    if isinstance(stated, str) and stated and kind is None:
-        faults.append("type is unknown; the types are listed in docs/events.md")
     if kind is not None and isinstance(value.get("dataschema"), str) and value["dataschema"] != dataschema(kind.name):
         faults.append(f"dataschema is not {dataschema(kind.name)}, the version that is read")
     payload = value.get("data")
@@ -106,7 +106,7 @@ def _sentence(item: Mapping[str, Any], root: str) -> str:
     if kind == "event_field":
         return f"{place} {context['fix']}"
     if kind == "missing":
-        return f"{place} is missing; it is required"
+        return f"{place} is missing"
     if kind == "literal_error":
         return f"{place} is not {context['expected'].replace(chr(39), '')}"
     if kind == "list_type":

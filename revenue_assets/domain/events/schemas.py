@@ -66,3 +66,30 @@ def _without_titles(value: Any, *, top: bool = False, names: bool = False) -> An
         for key, item in value.items()
         if names or top or key not in ("title", "default", "additionalProperties")
     }
+
+
+def money_paths(kind: EventType) -> dict[str, list[str]]:
+    """Where the payload of a type holds money, as JSON paths: `plain`, and `lists` for required money of list elements.
+
+    SQL looks at the same places (`event_money_fields` of the dbt project), as the second wall.
+    """
+    schema = kind.model.model_json_schema()
+    found: dict[str, list[str]] = {"plain": [], "lists": []}
+    for name, field in schema["properties"].items():
+        inner = next((option for option in field.get("anyOf", [field]) if option.get("type") != "null"), field)
+        many = inner.get("type") == "array"
+        inner = inner["items"] if many else inner
+        if _is_money(inner):
+            found["plain"].append(f"$.{name}")
+        elif "$ref" in inner:
+            part = schema["$defs"][inner["$ref"].rsplit("/", 1)[1]]
+            for below, what in part.get("properties", {}).items():
+                if many and below in part.get("required", []) and _is_money(what):
+                    found["lists"].append(f"$.{name}[*].{below}")
+                elif not many and any(_is_money(option) for option in what.get("anyOf", [what])):
+                    found["plain"].append(f"$.{name}.{below}")
+    return {key: paths for key, paths in found.items() if paths}
+
+
+def _is_money(field: dict[str, Any]) -> bool:
+    return field.get("type") == "integer" and field.get("minimum", 0) < 0
