@@ -65,6 +65,7 @@ def build(home: Path, *, as_of: str = "2026-10-31") -> duckdb.DuckDBPyConnection
         | {
             "REVENUE_WAREHOUSE": str(warehouse),
             "REVENUE_LANDING": str(home / "landing"),
+            "REVENUE_QUARANTINE": str(home / "quarantine"),
             "REVENUE_STATE": str(home / "state"),
             "REVENUE_JOURNAL": str(home / "journal"),
             "REVENUE_AS_OF": as_of,

@@ -26,6 +26,12 @@ judged as (
             when delivered.type = '{{ event_type }}' and ({{ event_fields_missing('delivered.data', fields) }})
                 then 'missing or not of its type: one of {{ fields | join(", ") }}'
             {%- endfor %}
+            {%- for event_type, paths in event_money_fields().items() %}
+            when
+                delivered.type = '{{ event_type }}'
+                and ({{ event_money_wrong('delivered.data', paths.get('plain', []), paths.get('lists', [])) }})
+                then 'money is missing or not an integer: one of {{ (paths.get('plain', []) + paths.get('lists', [])) | join(", ") }}'
+            {%- endfor %}
             when
                 delivered.type = 'credit_note.issued'
                 and coalesce({{ json_text('delivered.data', '$.timing') }}, '') not in ('pre_payment', 'post_payment')

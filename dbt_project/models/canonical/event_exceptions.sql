@@ -1,4 +1,4 @@
--- One row per delivered event that could not be accepted: conflict, schema_invalid or unknown_reference.
+-- One row per content that could not be accepted: conflict, schema_invalid (dead letters included), unknown_reference.
 with refused as (
     select
         *,
@@ -21,6 +21,21 @@ described as (
             else 'legal entity ' || entity_id || ' is not configured'
         end as detail
     from refused
+    union all
+    -- What the reader refused before it landed waits here too, until an event of the same identity is accepted.
+    select
+        'schema_invalid' as class,
+        letters.entity_id,
+        letters.id as subject,
+        letters.event_key,
+        letters.record_id as content_hash,
+        letters.vendor_record,
+        letters.detail
+    from {{ dead_letters() }} as letters
+    inner join {{ state('entities') }} as entities on letters.entity_id = entities.entity_id
+    where letters.event_key not in (
+        select accepted.event_key from {{ ref('event_deliveries') }} as accepted where accepted.verdict = 'accepted'
+    )
 )
 
 select
