@@ -38,6 +38,7 @@ def journal_of_record(platform: Platform) -> dg.MaterializeResult:
             "entries_reversed": report.entries_reversed,
             "prior_period_lines": report.prior_period_lines,
             "held": dg.MetadataValue.json(report.held),
+            "left_to_erp": report.left_to_erp,
             "control_totals": dg.MetadataValue.json(report.control_totals),
         }
     )

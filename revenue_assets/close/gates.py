@@ -16,6 +16,7 @@ from revenue_assets.close.exceptions import has_tables, owners_of, rows
 from revenue_assets.domain import periods as months
 from revenue_assets.domain import posting_state
 from revenue_assets.domain.calendars import MONTHS
+from revenue_assets.posting.booking_sql import is_left_to_erp
 from revenue_assets.state import calendars
 from revenue_assets.store import exceptions, periods
 from revenue_assets.store.engine import Store
@@ -67,15 +68,17 @@ def _journal(books: Books, entity_id: str, period: str) -> Iterator[Gate]:
     if not has_tables(books.warehouse, "subledger.journal_lines"):
         yield Gate("journal_is_booked", entity_id, False, "The subledger has not been built.", "Data platform")
         return
+    left_to_erp = is_left_to_erp(str(books.state / "policy.parquet"))
     query = f"""
         with should as (
             select distinct entry_key, entry_hash from subledger.journal_lines
             where entity_id = $entity and period = $period and accounting_date <= $as_of and (amount_fc <> 0
                 or amount_tc <> 0)
+                and not ({left_to_erp})
         ),
         live as (
             select entry_key, entry_hash from {books.booked}
-            where entity_id = $entity and period = $period and accounting_date <= $as_of
+            where entity_id = $entity and period = $period and accounting_date <= $as_of and not ({left_to_erp})
             group by all having sum(sign) // count(distinct line_no) = 1
         )
         select

@@ -43,7 +43,10 @@ _HELD_SENTENCES = {
 
 @dataclass(frozen=True)
 class BookingReport:
-    """What one booking did. Amounts in control totals are minor units."""
+    """What one booking did. Amounts in control totals are minor units.
+
+    `left_to_erp`: recognition entries that exist but are never booked, because the ERP's own schedules recognise them.
+    """
 
     booking_id: str | None
     lines: int = 0
@@ -51,6 +54,7 @@ class BookingReport:
     entries_reversed: int = 0
     prior_period_lines: int = 0
     held: dict[str, int] = field(default_factory=dict)
+    left_to_erp: int = 0
     control_totals: list[dict[str, Any]] = field(default_factory=list)
     orphans_removed: list[str] = field(default_factory=list)
 
@@ -101,8 +105,9 @@ def _book(
 ) -> BookingReport:  # fmt: skip
     # The subledger marks entries that it moved out of a closed period itself; the mark stays on the booked line.
     was_prior = "prior_period" if connection.execute(sql.HAS_PRIOR_PERIOD).fetchall()[0][0] else "false"
-    for statement in sql.difference(booked, as_of, was_prior):
+    for statement in sql.difference(booked, as_of, was_prior, str(state / "policy.parquet")):
         connection.execute(statement)
+    left_to_erp = connection.execute(sql.LEFT_TO_ERP).fetchall()[0][0]
     _refuse_vanished_entities(connection)
     own = calendars(state)
     closed = _register_periods(store, connection, as_of, own, clock)
@@ -120,7 +125,7 @@ def _book(
     if booking_id is None:
         with store.write() as writer:
             exceptions.sync(writer, ORIGIN, held, now)
-        return BookingReport(None, held=_count(held), orphans_removed=orphans)
+        return BookingReport(None, held=_count(held), left_to_erp=left_to_erp, orphans_removed=orphans)
 
     connection.execute(sql.final(booking_id, now))
     totals = _dicts(connection, sql.CONTROL_TOTALS)
@@ -144,7 +149,9 @@ def _book(
             actor=actor,
         )
         exceptions.sync(writer, ORIGIN, held, now)
-    return BookingReport(booking_id, **count, held=_count(held), control_totals=totals, orphans_removed=orphans)
+    return BookingReport(
+        booking_id, **count, held=_count(held), left_to_erp=left_to_erp, control_totals=totals, orphans_removed=orphans
+    )
 
 
 def _refuse_vanished_entities(connection: duckdb.DuckDBPyConnection) -> None:

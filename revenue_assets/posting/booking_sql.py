@@ -13,16 +13,32 @@ _REVERSED = ", ".join(f"-l.{n} as {n}" if n in ("amount_tc", "amount_fc") else f
 _SHOULD = ", ".join(f"s.{name}" for name in JOURNAL_LINE_COLUMNS)
 
 
-def difference(booked: str, as_of: dt.date, was_prior: str = "false") -> list[str]:
-    """Temporary tables `should`, `live` and `candidate` from the subledger and the booked files (`booked`: SQL
-    to read them)."""
+def is_left_to_erp(policy_file: str) -> str:
+    """SQL condition on a journal line: recognition over time of an entity whose schedules the ERP owns
+    (`schedules_owner: erp`). Such lines are computed and compared, never booked; what was booked before stays."""
+    quoted = policy_file.replace("'", "''")
+    return f"""event_type = 'revenue.recognised' and entity_id in (
+        select entity_id from read_parquet('{quoted}') where key = 'schedules_owner' and value = 'erp'
+    )"""
+
+
+def difference(booked: str, as_of: dt.date, was_prior: str, policy_file: str) -> list[str]:
+    """Temporary tables `erp_scheduled`, `should`, `live` and `candidate` from the subledger and the booked files
+    (`booked`: SQL to read them)."""
+    left = is_left_to_erp(policy_file)
+    dated = f"(amount_fc <> 0 or amount_tc <> 0) and accounting_date <= date '{as_of.isoformat()}'"
     return [
+        f"""
+-- grain: recognition entry that the ERP's own schedules recognise
+create or replace temp table erp_scheduled as
+select distinct entry_key from subledger.journal_lines where {dated} and {left}
+""",
         f"""
 -- grain: one line that should exist; a line of nothing is not a posting
 create or replace temp table should as
 select {_LINE_CASTS}, {was_prior} as was_prior
 from subledger.journal_lines
-where (amount_fc <> 0 or amount_tc <> 0) and accounting_date <= date '{as_of.isoformat()}'
+where {dated} and not ({left})
 """,
         f"""
 -- grain: one content (entry_key, entry_hash) ever booked; net 1 = stands in the books, 0 = reversed
@@ -32,6 +48,7 @@ select
     sum(sign) // count(distinct line_no) as net,
     max(generation)::integer as generation
 from {booked}
+where not ({left})
 group by entry_key, entry_hash
 """,
         "create or replace temp table wanted as select distinct entry_key, entry_hash from should",
@@ -70,6 +87,7 @@ inner join to_book as b on s.entry_key = b.entry_key and s.entry_hash = b.entry_
     ]
 
 
+LEFT_TO_ERP = "select count(*) from erp_scheduled"
 HAS_PRIOR_PERIOD = """
 select count(*) from information_schema.columns
 where table_schema = 'subledger' and table_name = 'journal_lines' and column_name = 'prior_period'

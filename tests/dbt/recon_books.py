@@ -64,7 +64,7 @@ UPSTREAM: dict[str, tuple[str, str]] = {
     "events": ("canonical", "source varchar, id varchar, event_key varchar, type varchar, entity_id varchar, subject varchar, correlation_id varchar, vendor_record varchar"),
     "event_exceptions": ("canonical", "exception_key varchar, class varchar, entity_id varchar, subject varchar, event_key varchar, detail varchar"),
     "links": ("canonical", "from_type varchar, from_id varchar, to_type varchar, to_id varchar, relation varchar"),
-    "journal_lines": ("subledger", "line_key varchar, entry_key varchar, entity_id varchar, accounting_date date, period varchar, event_type varchar, account_role varchar, currency varchar, amount_tc bigint, functional_currency varchar, amount_fc bigint, event_key varchar, document_id varchar, document_line_id varchar, customer_id varchar, correlation_id varchar"),
+    "journal_lines": ("subledger", "line_key varchar, entry_key varchar, entity_id varchar, accounting_date date, period varchar, event_type varchar, account_role varchar, product_family varchar, currency varchar, amount_tc bigint, functional_currency varchar, amount_fc bigint, event_key varchar, document_id varchar, document_line_id varchar, customer_id varchar, correlation_id varchar"),
     "documents": ("subledger", "entity_id varchar, document_type varchar, document_id varchar, posting_date date"),
     "line_policies": ("subledger", "entity_id varchar, receivable_timing varchar"),
     "expected_charges": ("subledger", "entity_id varchar, item_id varchar, subscription_id varchar, kind varchar, service_start date, service_end date, billing_period_start date, billing_period_end date, bill_date date, amount bigint, currency varchar, correlation_id varchar"),

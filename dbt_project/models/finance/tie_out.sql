@@ -1,11 +1,21 @@
 -- One row per entity and account role at the cut-off: subledger against ERP in functional currency, debit positive.
-with by_role as (
+with ours as (
+    select
+        entity_id, account_role, currency, amount_fc
+    from {{ ref('rec_booked_accounts') }}
+    union all
+    select
+        entity_id, account_role, currency, amount_fc
+    from {{ ref('rec_erp_schedules') }}
+),
+
+by_role as (
     select
         entity_id,
         account_role,
         currency,
         sum(amount_fc) as booked_amount
-    from {{ ref('rec_booked_accounts') }}
+    from ours
     group by entity_id, account_role, currency
 ),
 

@@ -1,15 +1,26 @@
 -- One row per entity, period and ERP account: movement booked and movement in the ERP, minor units, debit positive.
 {{ config(tags=['after_posting']) }}
 
-with booked as (
+-- What we book, and what the ERP's own schedules should recognise for us.
+with ours as (
+    select
+        entity_id, period, coalesce(account_code, 'unmapped:' || account_role) as account_code, currency, amount_fc
+    from {{ ref('rec_booked_accounts') }}
+    union all
+    select
+        entity_id, period, account_code, currency, amount_fc
+    from {{ ref('rec_erp_schedules') }}
+),
+
+booked as (
     select
         entity_id,
         period,
-        coalesce(account_code, 'unmapped:' || account_role) as account_code,
+        account_code,
         min(currency) as currency,
         sum(amount_fc) as amount
-    from {{ ref('rec_booked_accounts') }}
-    group by entity_id, period, coalesce(account_code, 'unmapped:' || account_role)
+    from ours
+    group by entity_id, period, account_code
 ),
 
 erp as (

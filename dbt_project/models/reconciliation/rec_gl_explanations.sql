@@ -109,6 +109,52 @@ unposted as (
     group by entity_id, period, coalesce(account_code, 'unmapped:' || account_role), booking_id
 ),
 
+-- Journals of the ERP's own revenue schedules: in an entity that leaves recognition to it, without our key, on accounts of
+-- recognition alone, one of them revenue.
+erp_owned as (
+    select entity_id
+    from {{ state('policy') }}
+    where key = 'schedules_owner' and value = 'erp'
+),
+
+erp_schedule_documents as (
+    select
+        documents.entity_id,
+        documents.document_id
+    from document_accounts as documents
+    inner join erp_owned on documents.entity_id = erp_owned.entity_id
+    left join {{ ref('rec_gl_accounts') }} as accounts
+        on documents.entity_id = accounts.entity_id and documents.account_code = accounts.account_code
+    where documents.batch_key is null
+    group by documents.entity_id, documents.document_id
+    having
+        bool_and(coalesce(accounts.owning_role, '') in ('deferred_revenue', 'revenue', 'unbilled_receivable', 'contract_asset', 'discounts'))
+        and bool_or(coalesce(accounts.owning_role, '') = 'revenue')
+),
+
+recognised as (
+    select
+        entity_id, period, account_code, amount_fc as amount
+    from {{ ref('rec_erp_schedules') }}
+    union all
+    select
+        documents.entity_id, documents.period, documents.account_code, -documents.amount as amount
+    from document_accounts as documents
+    inner join erp_schedule_documents as schedules
+        on documents.entity_id = schedules.entity_id and documents.document_id = schedules.document_id
+),
+
+schedule_differences as (
+    select
+        entity_id,
+        period,
+        account_code,
+        sum(amount) as amount,
+        sum(sum(amount)) over (partition by entity_id, account_code) as amount_of_all_periods
+    from recognised
+    group by entity_id, period, account_code
+),
+
 -- What the members of a batch sum to, where the batch itself says otherwise (R15 names the line).
 member_accounts as (
     select
@@ -180,7 +226,24 @@ select
 from document_accounts as manual
 inner join {{ ref('rec_gl_accounts') }} as accounts
     on manual.entity_id = accounts.entity_id and manual.account_code = accounts.account_code
-where manual.batch_key is null and manual.amount <> 0
+left join erp_schedule_documents as schedules
+    on manual.entity_id = schedules.entity_id and manual.document_id = schedules.document_id
+where manual.batch_key is null and manual.amount <> 0 and schedules.document_id is null
+union all
+select
+    entity_id,
+    period,
+    account_code,
+    case when amount_of_all_periods = 0 then 'wrong_period' else 'amount' end as variance_class,
+    'schedule|' || account_code as reference,
+    cast(amount as bigint) as amount,
+    cast(null as varchar) as erp_document,
+    case
+        when amount_of_all_periods = 0 then 'The ERP''s revenue schedules recognise the same amount in other periods than ours.'
+        else 'The ERP''s revenue schedules recognise another amount than ours.'
+    end as explanation
+from schedule_differences
+where amount <> 0
 union all
 select
     entity_id,
