@@ -51,6 +51,15 @@ cast(
 ]) }}
 {%- endmacro %}
 
+{#- Roles of income and expense; everything else but opening_balance (equity) is an asset or a liability. -#}
+{% macro income_roles() -%}
+{{ return([
+    'revenue', 'application_fee_revenue', 'intercompany_revenue', 'recoverables', 'fx_gain', 'discounts', 'refunds',
+    'credit_notes', 'disputes', 'voids', 'fees', 'dispute_fees', 'bad_debt', 'other_loss', 'revenue_share_expense',
+    'payment_difference', 'fx_loss',
+]) }}
+{%- endmacro %}
+
 {#- Adds column `result` to `relation`: column `total` (equal within a group) split over the rows of the group by `weight`,
     in multiples of column `unit`: floor of each share, then the missing units to the largest fractions, ties to the
     earliest line_no. A negative total is split as its absolute value and negated; what no unit holds goes to the first. -#}

@@ -23,5 +23,6 @@
     ('revaluation', 'varchar', "'month_end'"),
     ('closed_period_policy', 'varchar', "'first_open'"),
     ('prior_period_materiality', 'bigint', 'null'),
+    ('reporting_income_rate', 'varchar', "'transaction'"),
 ]) }}
 {%- endmacro %}

@@ -28,6 +28,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "fx_rate_source": ("processor", "table"),
     "revaluation": ("month_end", "none"),
     "closed_period_policy": ("first_open", "reject"),
+    "reporting_income_rate": ("transaction", "average"),
     "proration_basis": ("actual_period", "thirty_360"),
     "cancel_credit": ("prorated", "none"),
 }  # fmt: skip

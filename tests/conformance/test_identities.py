@@ -28,6 +28,7 @@ IDENTITIES = [
     "assert_revenue_stays_within_the_price", "assert_tax_credited_within_tax_charged",
     "assert_subledger_items_close_in_both_currencies", "assert_subledger_rollforwards_foot",
     "assert_revenue_shares_mirror", "assert_calendars_are_known_to_the_build",
+    "assert_reporting_balances_sum_to_nil",
 ]  # fmt: skip
 
 
