@@ -158,8 +158,8 @@ select
     -- recognised share of what goes; the untouched policies leave the schedule alone
     cast(case
         when kind = 'void' then recognised_now
-        when kind = 'credit' and credit_split = 'deferred_first' then line_net - least(line_net, unrecognised_now)
-        when kind = 'credit' and credit_split = 'recognised_first' then least(line_net, recognised_now)
+        when kind = 'credit' and credit_split = 'deferred_first' then line_net - greatest(least(line_net, unrecognised_now), 0)
+        when kind = 'credit' and credit_split = 'recognised_first' then greatest(least(line_net, recognised_now), 0)
         when kind = 'reduce' and purpose = 'refund' and refund_policy = 'gross_contra' then line_net
         when kind = 'write_off' and uncollectible_policy = 'full_bad_debt' then line_net
         else {{ share('line_net', 'recognised_now', 'net_left') }}
