@@ -113,7 +113,8 @@ charges as (
             '((period_price // 1000000) * service_days * tax_rate_scaled)', '(period_days * 1000000000000000000000::hugeint)'
         ) }}::bigint as tax
     from due
-    where period_price <> 0
+    -- the price of an item with a commitment is that of its usage
+    where period_price <> 0 and coalesce(minimum_amount, 0) = 0
 
 ),
 
@@ -205,7 +206,7 @@ ratings as (
 
     select *
     from {{ ref('can_usage_rated') }}
-    qualify row_number() over (partition by entity_id, usage_id order by rate_version desc, time desc) = 1
+    qualify row_number() over (partition by entity_id, usage_id order by rate_version desc, accounting_date, time, sequence, event_id) = 1
 
 ),
 
@@ -215,13 +216,14 @@ usage as (
         entity_id,
         subscription_item_id as item_id,
         window_start,
+        any_value(aggregation) as aggregation,
         case any_value(aggregation)
             when 'sum' then sum(amount)
             when 'max' then max(amount)
-            else max_by(amount, (time, usage_id))
+            else max_by(amount, (accounting_date, time, sequence, event_id))
         end as amount
     from ratings
-    group by all
+    group by entity_id, subscription_item_id, window_start
 
 ),
 
@@ -244,13 +246,18 @@ true_ups as (
         any_value({{ round_half_up(
             "(c.minimum_amount::hugeint * " ~ day_count('c.service_start', 'c.service_end', 'c.day_basis') ~ ")",
             "(" ~ day_count('c.period_start', 'c.period_end', 'c.day_basis') ~ ")::hugeint"
-        ) }})::bigint - coalesce(sum(usage.amount), 0)::bigint as amount
+        ) }})::bigint - coalesce(
+            sum(usage.amount) filter (where usage.window_start >= c.period_start),
+            -- last_ever stands until another record comes
+            max_by(usage.amount, usage.window_start),
+            0
+        )::bigint as amount
     from committed as c
     left join usage
         on c.entity_id = usage.entity_id
         and c.item_id = usage.item_id
-        and c.period_start <= usage.window_start
         and c.service_end > usage.window_start
+        and (c.period_start <= usage.window_start or usage.aggregation = 'last_ever')
     where c.service_end > c.service_start and c.service_end <= date '{{ var("as_of") }}'
     group by all
 
