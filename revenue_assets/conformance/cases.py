@@ -171,7 +171,7 @@ def horizon(cases: list[Case]) -> dt.date:
             for row in table.get("rows", []):
                 own = calendars.get(row.get("entity", case.entities[0]["id"]), MONTHS)
                 days += [own.last_day(row["period"]).isoformat()] if "period" in row else []
-                days += [row["as_of"]] if "as_of" in row else []
+                days += [str(row[name]) for name in ("as_of", "service_start", "service_end") if name in row]
         latest = max(latest, *(dt.date.fromisoformat(day) for day in days)) if days else latest
     following = (latest.replace(day=1) + dt.timedelta(days=32)).replace(day=1)
     return following - dt.timedelta(days=1)
