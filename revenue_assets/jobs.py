@@ -6,6 +6,7 @@ import dagster as dg
 
 from revenue_assets.assets.finance import PERIOD_CLOSE
 from revenue_assets.assets.posting import ERP_DOCUMENTS
+from revenue_assets.checks.reconciliation import CHECK, CODES, reconciliation_key
 from revenue_assets.partitions import months
 
 erp_posting_job = dg.define_asset_job(
@@ -16,7 +17,9 @@ erp_posting_job = dg.define_asset_job(
 )
 daily_posting_job = dg.define_asset_job(
     "daily_posting_job",
-    selection=dg.AssetSelection.assets(ERP_DOCUMENTS).upstream(),
+    # What landed is reconciled before it is booked (R17); the statements of the reconciliations come with a refresh.
+    selection=dg.AssetSelection.assets(ERP_DOCUMENTS).upstream()
+    - dg.AssetSelection.checks(*(dg.AssetCheckKey(reconciliation_key(code), CHECK) for code in CODES)),
     description="Lands every source, rebuilds the subledger, books the difference and posts it.",
 )
 refresh_job = dg.define_asset_job(

@@ -39,10 +39,14 @@ def reconciliation_checks() -> dg.AssetChecksDefinition:
             )
             for code in CODES
         ],
+        can_subset=True,
         pool=WAREHOUSE_POOL,
     )
-    def _check(platform: Platform) -> Iterator[dg.AssetCheckResult]:
+    def _check(context: dg.AssetCheckExecutionContext, platform: Platform) -> Iterator[dg.AssetCheckResult]:
+        selected = {key.asset_key for key in context.selected_asset_check_keys}
         for code in CODES:
+            if reconciliation_key(code) not in selected:
+                continue
             with platform.warehouse() as connection:
                 rows = connection.execute(STATEMENT, [code]).fetchall()
                 names = [column[0] for column in connection.description]
