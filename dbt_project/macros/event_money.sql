@@ -47,16 +47,14 @@
 {#- True if money that is present is not a JSON integer, or a list element lacks its required money. -#}
 {% macro event_money_wrong(data, plain, lists) -%}{{ return(adapter.dispatch('event_money_wrong')(data, plain, lists)) }}{%- endmacro %}
 {% macro duckdb__event_money_wrong(data, plain, lists) -%}
-{%- if plain %}
+{%- set integers = "('UBIGINT', 'BIGINT')" -%}
+{#- Most payloads have none of the optional fields and lists: finding that out costs no parse. -#}
+{%- if plain -%}
+{%- if plain | length == 1 -%}contains({{ data }}, '"{{ plain[0][2:] }}"') and {% endif -%}
 len(list_filter(json_type({{ data }}, ['{{ plain | join("', '") }}']), lambda t: t not in ('UBIGINT', 'BIGINT', 'NULL'))) > 0
-{%- endif %}
-{%- for path in lists %}
-{%- set name = path.split('[')[0] %}
-{#- Most payloads have none of the optional lists: finding that out costs no parse. #}
-{{ 'or ' if plain or not loop.first }}(
-    contains({{ data }}, '"{{ name[2:] }}"')
-    and len(list_filter(json_type({{ data }}, '{{ path }}'), lambda t: t in ('UBIGINT', 'BIGINT')))
-    <> coalesce(json_array_length({{ data }}, '{{ name }}'), 0)
-)
-{%- endfor %}
+{%- endif -%}
+{%- for path in lists -%}
+{%- set name = path.split('[')[0] -%}
+{{ ' or ' if plain or not loop.first }}(contains({{ data }}, '"{{ name[2:] }}"') and len(list_filter(json_type({{ data }}, '{{ path }}'), lambda t: t in {{ integers }})) <> coalesce(json_array_length({{ data }}, '{{ name }}'), 0))
+{%- endfor -%}
 {%- endmacro %}
