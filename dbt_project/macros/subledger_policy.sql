@@ -23,6 +23,7 @@
     ('revaluation', 'varchar', "'month_end'"),
     ('closed_period_policy', 'varchar', "'first_open'"),
     ('prior_period_materiality', 'bigint', 'null'),
+    ('loss_allowance', 'varchar', 'null'),
     ('reporting_income_rate', 'varchar', "'transaction'"),
 ]) }}
 {%- endmacro %}

@@ -42,7 +42,7 @@ SUMMARY_COLUMNS = (
 TOLERANCES = ("absolute", "share", "days")
 RECON_ID = re.compile(r"R(1[0-7]|[1-9])")
 KEYS = frozenset(CHOICES) | FLAGS | AMOUNTS | OPTIONAL_AMOUNTS | {
-    "intercompany_share", "summary_key", "recon_tolerance", "recon_owner",
+    "intercompany_share", "summary_key", "recon_tolerance", "recon_owner", "loss_allowance",
 }  # fmt: skip
 
 
@@ -83,7 +83,27 @@ def _problem(key: str, value: Any) -> str | None:
     if key == "summary_key":
         unknown = [c for c in value if c not in SUMMARY_COLUMNS] if isinstance(value, list) else [value]
         return f"summary_key has unknown columns {unknown}; known: {', '.join(SUMMARY_COLUMNS)}" if unknown else None
+    if key == "loss_allowance":
+        return _allowance_problem(value)
     return _intercompany_problem(value)
+
+
+def _allowance_problem(value: Any) -> str | None:
+    """`[{days_past_due: 0, rate: "0.003"}, {days_past_due: 31, rate: "0.05"}]`: a rate from that many days on."""
+    if value is None:
+        return None
+    shape = 'loss_allowance must be a list such as [{days_past_due: 31, rate: "0.05"}]'
+    if not isinstance(value, list) or not value:
+        return shape
+    if any(not isinstance(row, dict) or set(row) != {"days_past_due", "rate"} for row in value):
+        return shape
+    days = [row["days_past_due"] for row in value]
+    if any(not isinstance(day, int) or isinstance(day, bool) or day < 0 for day in days):
+        return f"loss_allowance.days_past_due must be whole numbers, 0 or more; they are {days}"
+    if days != sorted(set(days)):
+        return f"loss_allowance.days_past_due must rise from row to row; they are {days}"
+    wrong = next((w for row in value if (w := share_problem(row["rate"]))), None)
+    return f"loss_allowance.rate {wrong}" if wrong else None
 
 
 def _intercompany_problem(value: Any) -> str | None:

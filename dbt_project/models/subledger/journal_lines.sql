@@ -1,7 +1,7 @@
 -- One row per journal line that should exist at the cut-off: debit positive, transaction and functional minor units.
 -- A pure function of events, policy and rates; what is booked of it is decided by booking, never here.
 with legs as (
-    {%- for model in ['priced_legs', 'legs_intercompany', 'legs_revaluation'] %}
+    {%- for model in ['priced_legs', 'legs_intercompany', 'legs_revaluation', 'legs_allowance'] %}
     {{ 'union all' if not loop.first }}
     select
         entry_id, event_key, event_type, entity_id, posting_date, service_period, is_prior_period, document_type, document_id,

@@ -18,6 +18,8 @@ with named_roles as (
     select 'tax' as name, 'tax_liability' as account_role, -1 as direction
     union all
     select 'disputes_receivable' as name, 'disputes_receivable' as account_role, 1 as direction
+    union all
+    select 'allowance' as name, 'allowance' as account_role, -1 as direction
 ),
 
 -- One movement per entry: what the entry as a whole does to the account.
