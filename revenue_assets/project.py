@@ -12,9 +12,9 @@ from pathlib import Path
 from dagster_dbt import DbtCliResource, DbtProject
 
 from revenue_assets.domain.calendars import VARIABLE
-from revenue_assets.settings import REPOSITORY, Settings
+from revenue_assets.settings import Settings, shipped
 
-PROJECT_DIR = REPOSITORY / "dbt_project"
+PROJECT_DIR = shipped("dbt_project")
 RUNS_KEPT = 10
 # `dbt` beside the running interpreter: a webserver started by absolute path has no virtual environment on PATH.
 DBT_EXECUTABLE = Path(sys.executable).with_name("dbt")
@@ -34,7 +34,11 @@ def ensure_manifest(settings: Settings, *, renew: bool = False) -> Path:
     """
     manifest, stamp = settings.dbt_target / "manifest.json", settings.dbt_target / "parsed_for"
     parsed_for = "\n".join(f"{name}={value}" for name, value in sorted(_parse_environment(settings).items()))
-    if not renew and manifest.exists() and (settings.env == "deploy" or _is_current(manifest, stamp, parsed_for)):
+    if (
+        not renew
+        and manifest.exists()
+        and (settings.env == "deploy" or _is_current(manifest, stamp, parsed_for, settings.overlay))
+    ):
         return manifest
     if settings.env == "deploy" and not renew:
         raise ManifestError(f"{manifest} is missing; run `make manifest` when you build the deployment.")
@@ -72,14 +76,14 @@ def last_invocation(settings: Settings) -> str:
     return json.loads(results[-1].read_text())["metadata"]["invocation_id"] if results else ""
 
 
-def _is_current(manifest: Path, stamp: Path, parsed_for: str) -> bool:
-    return manifest.stat().st_mtime >= _newest_source() and stamp.exists() and stamp.read_text() == parsed_for
+def _is_current(manifest: Path, stamp: Path, parsed_for: str, overlay: Path | None) -> bool:
+    return manifest.stat().st_mtime >= _newest_source(overlay) and stamp.exists() and stamp.read_text() == parsed_for
 
 
-def _newest_source() -> float:
+def _newest_source(overlay: Path | None) -> float:
     inputs = [PROJECT_DIR / "dbt_project.yml", PROJECT_DIR / "profiles.yml"]
-    for folder in ("models", "macros", "tests"):
-        inputs += (p for p in (PROJECT_DIR / folder).rglob("*") if p.suffix in {".sql", ".yml", ".md"})
+    for folder in (*(PROJECT_DIR / name for name in ("models", "macros", "tests")), *([overlay] if overlay else [])):
+        inputs += (p for p in folder.rglob("*") if p.suffix in {".sql", ".yml", ".md"})
     return max(p.stat().st_mtime for p in inputs)
 
 

@@ -5,6 +5,7 @@
 | `REVENUE_HOME` | folder of all data | `.revenue` in the working folder |
 | `REVENUE_CONFIG` | the company's config folder | `config/demo` of this checkout |
 | `REVENUE_STORE_URL` | operational store, SQLAlchemy URL | SQLite file under the home |
+| `REVENUE_OVERLAY` | folder of the company's own dbt models (`models/` inside) | none |
 | `REVENUE_AS_OF` | cut-off date `YYYY-MM-DD` | `as_of` in the home's `demo/world.json`, else today (UTC) |
 | `REVENUE_ENV` | `local` or `deploy` | `local` |
 """
@@ -19,8 +20,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ENVIRONMENTS = ("local", "deploy")
-REPOSITORY = Path(__file__).resolve().parent.parent
-DAGSTER_YAML = REPOSITORY / "dagster.yaml"
+PACKAGE = Path(__file__).resolve().parent
+REPOSITORY = PACKAGE.parent
+
+
+def shipped(name: str) -> Path:
+    """A file or folder that comes with the platform: beside the package in a checkout, inside it in a wheel."""
+    return REPOSITORY / name if (REPOSITORY / name).exists() else PACKAGE / name
+
+
+DAGSTER_YAML = shipped("dagster.yaml")
 
 
 class SettingsError(ValueError):
@@ -36,6 +45,7 @@ class Settings:
     store_url: str
     as_of: dt.date
     env: str
+    overlay: Path | None = None
 
     @classmethod
     def load(cls) -> Settings:
@@ -48,7 +58,11 @@ class Settings:
         store_url = os.environ.get("REVENUE_STORE_URL") or f"sqlite:///{home / 'store' / 'operational.sqlite'}"
         if env == "deploy" and not os.environ.get("REVENUE_STORE_URL"):
             raise SettingsError("REVENUE_ENV is 'deploy': set REVENUE_STORE_URL to the PostgreSQL operational store.")
-        return cls(home=home, config=config, store_url=store_url, as_of=_as_of(home), env=env)
+        overlay = os.environ.get("REVENUE_OVERLAY")
+        own = Path(overlay).expanduser().absolute() if overlay else None
+        if own and not (own / "models").is_dir():
+            raise SettingsError(f"REVENUE_OVERLAY is {own}, which has no folder `models`; `revenue init` makes one.")
+        return cls(home=home, config=config, store_url=store_url, as_of=_as_of(home), env=env, overlay=own)
 
     @property
     def landing(self) -> Path:
@@ -92,7 +106,17 @@ class Settings:
 
     def export(self) -> dict[str, str]:
         """The environment that dbt and child processes need, as strings."""
-        return {
+        own = {}
+        if self.overlay:
+            models = self.overlay / "models"
+            # Every `stg_<name>__events` of the company's own joins canonical.events.
+            events = sorted(p.stem[4:-8] for p in models.rglob("stg_*__events.sql"))
+            own = {
+                "REVENUE_OVERLAY": str(self.overlay),
+                "REVENUE_OVERLAY_MODELS": str(models),
+                "REVENUE_OVERLAY_EVENT_SOURCES": ",".join(events),
+            }
+        return own | {
             "REVENUE_HOME": str(self.home),
             "REVENUE_CONFIG": str(self.config),
             "REVENUE_STORE_URL": self.store_url,

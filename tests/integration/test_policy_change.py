@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import duckdb
 import pytest
 from click.testing import CliRunner
 
+from revenue_assets.assets.warehouse import warehouse_assets
 from revenue_assets.cli import main
 from revenue_assets.conformance.cases import Case
 from revenue_assets.conformance.load import write_empty_sources, write_landing
@@ -25,7 +27,8 @@ from revenue_assets.policy.diff import Difference, build_both, figures
 from revenue_assets.policy.report import print_difference
 from revenue_assets.policy.rules import rule_changes
 from revenue_assets.posting.booking import BookingReport, book
-from revenue_assets.project import PROJECT_DIR
+from revenue_assets.project import PROJECT_DIR, dbt_project
+from revenue_assets.scaffold import scaffold
 from revenue_assets.settings import REPOSITORY, Settings
 from revenue_assets.state import write_config_state
 from revenue_assets.store import periods, policies
@@ -47,7 +50,14 @@ def invoice(entity: str, number: str, day: str, amount: int) -> dict[str, Any]:
     return {"id": number, "type": "invoice.posted", "entity": entity, "time": f"{day}T18:00:00Z", "data": data}
 
 
-EVENTS = [invoice("US", "INV-US", "2026-01-15", 90000), invoice("DE", "INV-DE", "2026-01-15", 45000)]
+EVENTS = [invoice("US", "INV-US", "2026-01-15", 90000)]
+# The German invoice comes from a system of the company's own, through a dbt model of its own (`revenue init`).
+OWN_RECORDS = """
+    select
+        'DE' as entity_id, 'INV-DE' as invoice_id, 'C1' as customer_id, 'EUR' as currency, 'platform' as product_family,
+        45000 as net_amount_minor, date '2026-01-01' as service_start, date '2026-04-01' as service_end,
+        timestamp '2026-01-15 12:00:00' as invoiced_at, timestamp '2026-01-15 12:00:00' as recorded_at
+"""
 
 
 @dataclass
@@ -84,7 +94,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     assert "recognition: ratable_daily" in text
     # The first row is the US's; the other entities keep their policy.
     (after / "policy.yaml").write_text(text.replace("ratable_daily", "ratable_monthly_equal", 1))
-    settings = Settings(root / "home", before, f"sqlite:///{root / 'home' / 'store' / 'o.sqlite'}", MARCH, "local")
+    scaffold(root / "own")
+    model = root / "own" / "dbt" / "models" / "staging" / "own" / "stg_own__events.sql"
+    head, rest = model.read_text().split("with records as (", 1)
+    model.write_text(f"{head}with records as ({OWN_RECORDS})" + rest.split("where 1 = 0\n)", 1)[1])
+    store = f"sqlite:///{root / 'home' / 'store' / 'o.sqlite'}"
+    settings = Settings(root / "home", before, store, MARCH, "local", root / "own" / "dbt")
     entities = [{"id": entity, "time_zone": "UTC"} for entity in CURRENCY]
     case = Case("policy", "policy", "", root, entities, [], [], EVENTS, {}, frozenset(CURRENCY))
     write_empty_sources(PROJECT_DIR, settings.landing, settings.journal)
@@ -151,6 +166,22 @@ def test_the_correction_posts_in_the_first_open_period(home: Home, adopted: dict
     # 900.00 in thirds instead of 31, 28 and 31 days of 90.
     revenue = {r["period"]: -r["amount_tc"] for r in corrected if r["sign"] == 1}
     assert revenue == {"2026-01": 30000, "2026-02": 30000, "2026-03": 30000}
+
+
+def test_own_models_join_the_event_stream_and_the_asset_graph(home: Home) -> None:
+    with duckdb.connect(str(home.warehouses[0]), read_only=True) as connection:
+        events = connection.execute("select source, subject, entity_id from canonical.events order by 1").fetchall()
+        earned = connection.execute(
+            "select sum(amount_tc) from subledger.journal_lines where entity_id = 'DE' and account_role = 'revenue'"
+        ).fetchall()
+    assert ("/own/billing", "INV-DE", "DE") in events
+    assert earned == [(-45000,)]
+    manifest = home.warehouses[0].parent / "target" / "manifest.json"
+    assets, _ = warehouse_assets(manifest, dbt_project(home.settings))
+    own = dg.AssetKey(["staging", "stg_own__events"])
+    assert own in assets.keys
+    assert own in assets.asset_deps[dg.AssetKey(["canonical", "event_deliveries"])]
+    assert assets.group_names_by_key[own] == "staging"
 
 
 def test_unchanged_entries_and_entities_keep_their_lines_and_hash(home: Home, adopted: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 -- One row per delivered event, with the verdict on it: accepted, duplicate, conflict, schema_invalid, unknown_reference.
 with delivered as (
-    {%- for vendor in var('event_sources') %}
+    {%- for vendor in var('event_sources') + (var('own_event_sources', '').split(',') | select | list) %}
     {{ 'union all' if not loop.first }}
     select
         {{ event_input_columns().keys() | join(', ') }}, event_key, content_hash
