@@ -111,15 +111,15 @@ def write_config_state(company: Company, folder: Path) -> None:
     )  # fmt: skip
     lead = company.entities[0].id
     served: list[dict[str, object]] = [
-        {"source": name, "vendor": vendor, "entity_id": entity or lead, "lead_entity_id": lead}
-        for name, vendor, entity in [
-            *((s.name, s.vendor, s.entity) for s in company.sources),
-            (READ_BACK, company.erp.vendor, None),
+        {"source": name, "vendor": vendor, "role": role, "entity_id": entity or lead, "lead_entity_id": lead}
+        for name, vendor, role, entity in [
+            *((s.name, s.vendor, "source", s.entity) for s in company.sources),
+            (READ_BACK, company.erp.vendor, "read_back", None),
         ]
     ]
     write(
         "sources",
-        dict.fromkeys(("source", "vendor", "entity_id", "lead_entity_id"), text),
+        dict.fromkeys(("source", "vendor", "role", "entity_id", "lead_entity_id"), text),
         served,
     )
     write(

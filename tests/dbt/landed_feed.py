@@ -88,7 +88,9 @@ def land_feed(home: Path, damage: Callable[[Path, dict[str, str]], None] | None 
     keep = ("batch_id", "source", "object", "row_count", "quarantined", "control_totals", "landed_at", "path",
             "seq_from", "seq_to", "committed_at")  # fmt: skip
     return {
-        "state/sources": [{"source": "billing", "vendor": "feed", "entity_id": "UK", "lead_entity_id": "US"}],
+        "state/sources": [
+            {"source": "billing", "vendor": "feed", "role": "source", "entity_id": "UK", "lead_entity_id": "US"}
+        ],
         "state/landing_files": [{"path": path} for path in inventory(home / "landing", home / "quarantine")],
         "state/landing_batches": [{name: row[name] for name in keep} for row in [*rows, never]],
         "state/landing_totals": list(control_totals(rows)),

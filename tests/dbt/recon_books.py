@@ -79,7 +79,7 @@ FILES: dict[str, str] = {
     "state/policy": "entity_id varchar, product_family varchar, currency varchar, key varchar, value varchar, policy_hash varchar",
     "state/accounts": "entity_id varchar, account_role varchar, product_family varchar, account_code varchar, account_name varchar",
     "state/recon_policy": "recon_id varchar, name varchar, area varchar, owner_team varchar, tolerance_absolute bigint, tolerance_share varchar, tolerance_days bigint, materiality_floor bigint, source_label varchar, target_label varchar, gates_close boolean",
-    "state/sources": "source varchar, vendor varchar, entity_id varchar, lead_entity_id varchar",
+    "state/sources": "source varchar, vendor varchar, role varchar, entity_id varchar, lead_entity_id varchar",
     "state/landing_files": "path varchar",
     "state/landing_batches": "batch_id varchar, source varchar, object varchar, row_count bigint, quarantined bigint, control_totals varchar, landed_at timestamp, path varchar, seq_from bigint, seq_to bigint, committed_at timestamp",
     "state/landing_totals": "batch_id varchar, field varchar, currency varchar, amount varchar, unit varchar, currency_field varchar",

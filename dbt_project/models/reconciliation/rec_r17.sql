@@ -361,7 +361,10 @@ recon_rows as (
         end as match_count
     from judged
     left join sums on judged.path = sums.path
-    where judged.is_known and judged.is_there
+    left join sources on judged.source = sources.source
+    -- What was read back lands after this run's look: it is judged in the next, and shows only where something is wrong,
+    -- so that a rebuild from the records comes to the same figures.
+    where judged.is_known and judged.is_there and coalesce(sources.role, 'source') <> 'read_back'
     union all
     select
         judged.path,
