@@ -6,6 +6,8 @@ Everything is opened when it is asked for, so that loading the code location tou
 from __future__ import annotations
 
 import datetime as dt
+import getpass
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -109,10 +111,11 @@ class Platform(dg.ConfigurableResource):
         return read_back_source(self.company)
 
     def keep_rules(self) -> None:
-        """Stores the text of the rules in force under the hash that every journal line carries."""
+        """Stores the text of the rules in force under the hash that every journal line carries; the author is the user
+        whose run meets this version first."""
         from revenue_assets.store import policies
 
-        policies.put(self.store, self.company.rules, company=self.company.id, author="config")
+        policies.put(self.store, self.company.rules, company=self.company.id, author=_user())
 
     def export_state(self) -> None:
         """Writes the snapshots of the landing zone and the operational store that SQL reads."""
@@ -133,3 +136,11 @@ class Platform(dg.ConfigurableResource):
             "as_of": self.settings.as_of.isoformat(),
             "time_zones": {e.id: e.time_zone for e in self.company.entities},
         }
+
+
+def _user() -> str:
+    """Login name of this process; a container may have none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"

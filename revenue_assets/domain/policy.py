@@ -48,9 +48,8 @@ KEYS = frozenset(CHOICES) | FLAGS | AMOUNTS | OPTIONAL_AMOUNTS | {
 
 # Read from rows of an entity alone; a row narrowed by family or currency is ignored for them.
 ENTITY_ONLY = frozenset({
-    "closed_period_policy", "prior_period_materiality", "summary_key", "net_lines", "detail_threshold", "min_line",
-    "recon_tolerance", "variance_materiality", "recon_owner", "proration_basis", "termination_day_billed",
-    "cancel_credit",
+    "summary_key", "net_lines", "detail_threshold", "min_line", "recon_tolerance", "variance_materiality",
+    "recon_owner",
 })  # fmt: skip
 
 
