@@ -16,7 +16,8 @@ PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
 # Every table that a section of a case is compared with, and all they need.
 SELECTION = (
     "+journal_lines", "+revenue_schedule", "+posting_exceptions", "+obligation_prices", "+rollforwards",
-    "+posting_summaries", "+reporting_balances", "+expected_charges", "+event_exceptions", "+rec_statements",
+    "+posting_summaries", "+reporting_balances", "+contract_balances", "+expected_charges", "+event_exceptions",
+    "+rec_statements",
 )  # fmt: skip
 
 
