@@ -50,12 +50,13 @@ def reconciliation_checks() -> dg.AssetChecksDefinition:
             with platform.warehouse() as connection:
                 rows = connection.execute(STATEMENT, [code]).fetchall()
                 names = [column[0] for column in connection.description]
-            yield _result(code, [dict(zip(names, row, strict=True)) for row in rows])
+            yield result_of(code, [dict(zip(names, row, strict=True)) for row in rows])
 
     return _check
 
 
-def _result(code: str, rows: list[dict[str, Any]]) -> dg.AssetCheckResult:
+def result_of(code: str, rows: list[dict[str, Any]]) -> dg.AssetCheckResult:
+    """The check of one reconciliation from its statements: red for what is unexplained and material."""
     material = [r for r in rows if r["is_material"] and r["unexplained_amount"]]
     return dg.AssetCheckResult(
         passed=not material,

@@ -13,6 +13,8 @@ from recon_books import Books, digest
 from recon_build import build, run_dbt
 from test_recon_classes import cash_faults, healthy, sales_faults
 
+from revenue_assets.checks.reconciliation import CODES, STATEMENT, result_of
+
 ACCEPTED = digest("R1", "missing_right", "US", "opp_lost")
 RETURNED = digest("R1", "amount", "US", "opp_price")
 GONE = digest("R2", "amount", "US", "in_gone")
@@ -184,6 +186,23 @@ def test_unexplained_is_material_and_converted_at_the_closing_rate(finance: duck
         Decimal("0.000"),
         Decimal("-0.400"),
     )
+
+
+def test_the_check_of_a_reconciliation_is_red_where_something_material_is_unexplained(
+    finance: duckdb.DuckDBPyConnection,
+) -> None:
+    """What Dagster shows per reconciliation, over the same statements; each turns red on an unexplained cent."""
+    red = set()
+    for code in CODES:
+        cursor = finance.execute(STATEMENT, [code])
+        names = [column[0] for column in cursor.description]
+        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        assert rows, code
+        if not result_of(code, rows).passed:
+            red.add(code)
+        rows[0] |= {"is_material": True, "unexplained_amount": Decimal("0.010")}
+        assert not result_of(code, rows).passed
+    assert red == {"R9"}
 
 
 def test_every_item_has_an_exception_with_an_owner_unless_it_cleared(finance: duckdb.DuckDBPyConnection) -> None:
