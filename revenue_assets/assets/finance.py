@@ -14,7 +14,7 @@ PERIOD_CLOSE = dg.AssetKey(["close", "period_close"])
 PUBLISHED = dg.AssetKey(["finance", "finance_serving"])
 FINANCE_MODELS = (
     "recon_statement", "recon_item", "exception_queue", "posting_batch", "posting_line_trace", "rollforward", "tie_out",
-    "document_links", "period_control", "close_task",
+    "document_links", "period_control", "close_task", "reporting_balance", "contract_balance",
 )  # fmt: skip
 
 
