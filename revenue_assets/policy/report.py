@@ -11,13 +11,16 @@ from revenue_assets.domain.money import to_major
 from revenue_assets.policy.diff import Difference
 from revenue_assets.state import currency_exponents
 
+WIDTH_MIN = 110
+
 
 def print_difference(difference: Difference, console: Console | None = None) -> None:
     """Tables on the console; amounts in major units of the transaction currency, debit positive."""
     console = console or Console()
+    console.width = max(console.width, WIDTH_MIN)  # figures are never cut; a narrow terminal wraps them
 
     def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False)
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     say(f"old  {difference.old_hash[:12]}  {difference.old}")
     say(f"new  {difference.new_hash[:12]}  {difference.new}")
@@ -48,9 +51,11 @@ def print_difference(difference: Difference, console: Console | None = None) -> 
 
 def _accounts(difference: Difference) -> Table:
     exponents = currency_exponents()
-    table = Table("entity", "posting period", "account role", "currency", show_edge=False, pad_edge=False)
+    table = Table(show_edge=False, pad_edge=False)
+    for name in ("entity", "period", "account role", "currency"):
+        table.add_column(name, no_wrap=True)
     for name in ("old", "new", "difference"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for row in difference.accounts:
         digits = exponents.get(row["currency"], 2)
         figures = [f"{to_major(row[f'{n}_tc'], digits):,.{digits}f}" for n in ("old", "new", "difference")]

@@ -83,7 +83,7 @@ def test_a_size_out_of_range_is_refused_before_anything_is_made(
 @pytest.mark.parametrize(
     ("file", "text", "words"),
     [
-        ("company.yaml", "id: !!python/object/apply:os.system ['touch pwned']\n", "tag"),
+        ("company.yaml", "id: !!python/object/apply:os.system ['touch pwned']\nname: A\ngroup_currency: USD\n", "tag"),
         ("accounts.yaml", "accounts:\n  - {role: cash, code: 0400, name: Cash, type: asset}\n", '"0400"'),
         ("company.yaml", "a: &a [x,x,x]\nb: &b [*a,*a,*a]\nc: [*b,*b,*b]\n", "aliases"),
     ],
