@@ -197,7 +197,7 @@ union all
     product_family='product_family', where="kind in ('void', 'write_off')") }}
 union all
 {{ leg('valued', "'customer_balance'", '-eff_customer_balance', '-(' ~ at_rate('eff_customer_balance') ~ ')',
-    pool="'customer_balance|' || coalesce(customer_id, '')", leg_no='leg_base + 8', customer_id='customer_id') }}
+    is_release='eff_customer_balance < 0', pool="'customer_balance|' || coalesce(customer_id, '')", leg_no='leg_base + 8', customer_id='customer_id') }}
 union all
 {{ leg('valued', "'voids'", 'eff_voids_extra', at_rate('eff_voids_extra'), leg_no='leg_base + 9', customer_id='customer_id') }}
 union all

@@ -371,7 +371,12 @@ states as (
             else -recovered_back
         end as eff_recovered,
         case when is_first then case kind when 'restore' then restored_contra else from_recovered - recovered_back end else 0 end as eff_recovered_contra,
-        case when is_first and kind = 'void' then greatest(document_gross - open_amount - bad_debt_left, 0) else 0 end as eff_customer_balance,
+        -- what was settled before goes back to the customer; what a negative document gave is taken back
+        case
+            when not is_first or kind <> 'void' then 0
+            when document_gross < open_amount then document_gross - open_amount
+            else greatest(document_gross - open_amount - bad_debt_left, 0)
+        end as eff_customer_balance,
         case when is_first and kind = 'void' then greatest(bad_debt_left - greatest(document_gross - open_amount, 0), 0) else 0 end as eff_voids_extra
     from ({{ settled }}) as settled
 )

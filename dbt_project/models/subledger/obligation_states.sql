@@ -199,6 +199,11 @@ left join windows as new_windows
     and settled.new_window_step = new_windows.window_step
 {%- endset %}
 
+{% set units_done -%}
+unit * {{ half_up('cast(new_remaining as hugeint) * (new_done_units - new_base_units) // 1000',
+    'cast(new_total_units - new_base_units as hugeint) * unit // 1000') }}
+{%- endset %}
+
 {% set evaluated -%}
 select
     *,
@@ -206,11 +211,11 @@ select
         as is_rebased,
     cast(case
         when new_is_timed then {{ recognised_over_time('p', 'new_base', 'new_remaining', 'new_start_day', 'new_', 'new_parts') }}
-        when new_delivered then new_base + new_remaining
+        when new_delivered or (new_total_units > new_base_units and new_done_units >= new_total_units) then new_base + new_remaining
         when new_done_units = new_base_units or new_total_units is null or new_total_units <= new_base_units then new_base
-        else new_base + unit * {{ half_up(
-            'cast(new_remaining as hugeint) * (least(new_done_units, new_total_units) - new_base_units) // 1000',
-            'cast(new_total_units - new_base_units as hugeint) * unit // 1000') }}
+        -- whole units may not pass a price that is none
+        when new_remaining >= 0 then new_base + least(new_remaining, {{ units_done }})
+        else new_base + greatest(new_remaining, {{ units_done }})
     end as bigint) as new_recognised
 from ({{ split_over_weights('(' ~ rewindowed ~ ')', total='new_segment_total', weights='new_weights_left', parts='new_parts') }}) as renewed
 {%- endset %}
