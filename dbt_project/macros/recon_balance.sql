@@ -139,7 +139,44 @@ periods as (
     select distinct entity_id, period from activity
 ),
 
+-- An entity of which we see no ERP accounts may state balances by role (balance.reported): the last of a month stands.
+reports as (
+    select
+        reported.entity_id,
+        {{ recon_month('reported.accounting_date') }} as period,
+        reported.currency,
+        reported.accounting_date as cut_off,
+        reported.balance
+    from {{ ref('can_balances_reported') }} as reported
+    where
+        reported.system = 'erp' and reported.account_role = '{{ role }}' and reported.accounting_date <= {{ as_of_date() }}
+        and reported.entity_id not in (select activity.entity_id from activity)
+    qualify row_number() over (
+        partition by reported.entity_id, reported.currency, {{ recon_month('reported.accounting_date') }}
+        order by reported.accounting_date desc, reported.time desc, reported.event_id desc
+    ) = 1
+),
+
+reported_balances as (
+    select
+        reports.entity_id,
+        reports.period,
+        reports.currency,
+        'reported|{{ role }}' as item_key,
+        {{ sign }} * cast(coalesce(sum(lines.amount_tc), 0) as bigint) as left_amount,
+        {{ sign }} * max(reports.balance) as right_amount
+    from reports
+    left join {{ ref('journal_lines') }} as lines
+        on reports.entity_id = lines.entity_id and reports.currency = lines.currency
+        and lines.account_role = '{{ role }}' and reports.cut_off >= lines.accounting_date
+    group by reports.entity_id, reports.period, reports.currency
+),
+
 balances as (
+    select
+        entity_id, period, currency, item_key, left_amount, right_amount
+    from reported_balances
+    union all
     select
         periods.entity_id,
         periods.period,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,30 +44,69 @@ class Case:
     entity_ids: frozenset[str] = field(default_factory=frozenset)
 
 
-def read_cases(directory: Path) -> list[Case]:
-    """Every `*.yaml` of a folder, by file name. Raises CaseError for an empty folder, a bad file or shared entities."""
-    paths = sorted(directory.glob("*.yaml")) if directory.is_dir() else []
+@dataclass(frozen=True)
+class Refused:
+    """A file of the folder that is no case: its id (the file's name if it has none that can be read) and the reason."""
+
+    id: str
+    path: Path
+    reason: str
+
+
+def load_cases(directory: Path) -> tuple[list[Case], list[Refused]]:
+    """Every `*.yaml` and `*.yml` of a folder and its sub-folders by path: the cases, and the files that are none.
+
+    Of two files that share an entity, a code or a case id the later one is refused. Raises CaseError for a folder
+    without any such file.
+    """
+    paths = sorted(
+        path
+        for path in (directory.rglob("*.y*ml") if directory.is_dir() else ())
+        if path.suffix in (".yaml", ".yml")
+        and not any(part.startswith(".") for part in path.relative_to(directory).parts)
+    )
     if not paths:
         raise CaseError(f"{directory} holds no case files (*.yaml).")
-    cases = [read_case(path) for path in paths]
-    owner: dict[str, str] = {}
-    for case in cases:
-        for entity in case.entity_ids:
-            if entity in owner:
-                raise CaseError(f"{case.path.name}: entity {entity} belongs to {owner[entity]} already.")
-            owner[entity] = case.path.name
-    ids = [case.id for case in cases]
-    for case_id in ids:
-        if ids.count(case_id) > 1:
-            raise CaseError(f"Case id {case_id} is used by more than one file.")
+    cases: list[Case] = []
+    refused: list[Refused] = []
+    owner: dict[tuple[str, str], str] = {}
+    for path in paths:
+        try:
+            case = read_case(path)
+            names = [("Case id", case.id), ("code", case.code), *(("entity", entity) for entity in case.entity_ids)]
+            for kind, name in names:
+                if (kind, name) in owner:
+                    raise CaseError(f"{path.name}: {kind} {name} belongs to {owner[kind, name]} already.")
+        except CaseError as error:
+            refused.append(Refused(_id_of(path), path, str(error)))
+            continue
+        owner |= dict.fromkeys(names, path.name)
+        cases.append(case)
+    return cases, refused
+
+
+def read_cases(directory: Path) -> list[Case]:
+    """All cases of a folder. Raises CaseError for an empty folder and for the first file that `load_cases` refuses."""
+    cases, refused = load_cases(directory)
+    if refused:
+        raise CaseError(refused[0].reason)
     return cases
 
 
+def _id_of(path: Path) -> str:
+    """The id that a refused file gives itself, as far as one can be read; else its name."""
+    try:
+        found = re.search(r"^id:[ \t]*['\"]?([^\s'\"#]+)", path.read_text("utf-8"), re.MULTILINE)
+    except (OSError, UnicodeDecodeError):
+        found = None
+    return found.group(1) if found else path.stem
+
+
 def read_case(path: Path) -> Case:
-    """One file. Raises CaseError with the file's name when a required key is missing or a section is unknown."""
+    """One file. Raises CaseError with the file's name for anything that keeps the case from being run or compared."""
     try:
         raw = yaml.safe_load(path.read_text("utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, OSError, ValueError) as error:
         raise CaseError(f"{path.name}: not readable as YAML: {error}") from error
     if not isinstance(raw, dict):
         raise CaseError(f"{path.name}: a case is a mapping.")
@@ -74,21 +114,48 @@ def read_case(path: Path) -> Case:
     missing = [key for key in ("id", "code", "entities", "events", "expect") if key not in raw]
     if missing:
         raise CaseError(f"{path.name}: missing {', '.join(missing)}.")
-    unknown = sorted(set(raw["expect"]) - set(SECTIONS))
+    try:
+        case = Case(
+            id=str(raw["id"]),
+            code=str(raw["code"]),
+            title=str(raw.get("title") or ""),
+            path=path,
+            entities=raw["entities"],
+            policy=raw.get("policy") or [],
+            fx_rates=raw.get("fx_rates") or [],
+            events=raw["events"] or [],
+            expect=raw["expect"] or {},
+            entity_ids=frozenset(str(entity["id"]) for entity in raw["entities"]),
+        )
+        _check(case)
+    except CaseError as error:
+        raise CaseError(f"{path.name}: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+        what = f"missing {error}" if isinstance(error, KeyError) else str(error)
+        raise CaseError(f"{path.name}: not a case as the format says: {what}.") from error
+    return case
+
+
+def _check(case: Case) -> None:
+    """Raises CaseError (or what a wrong shape raises by itself) if the case cannot be loaded and compared as it is."""
+    unknown = sorted(set(case.expect) - set(SECTIONS))
     if unknown:
-        raise CaseError(f"{path.name}: unknown section {', '.join(unknown)}.")
-    return Case(
-        id=raw["id"],
-        code=str(raw["code"]),
-        title=raw.get("title", ""),
-        path=path,
-        entities=raw["entities"],
-        policy=raw.get("policy") or [],
-        fx_rates=raw.get("fx_rates") or [],
-        events=raw["events"],
-        expect=raw["expect"],
-        entity_ids=frozenset(str(entity["id"]) for entity in raw["entities"]),
-    )
+        raise CaseError(f"unknown section {', '.join(unknown)}.")
+    if not case.entities or any("functional_currency" not in entity for entity in case.entities):
+        raise CaseError("every entity needs an id and a functional_currency, and a case at least one entity.")
+    for policy in case.policy:
+        if policy["entity"] not in case.entity_ids or not isinstance(policy["set"], dict):
+            raise CaseError(f"a policy row of {policy['entity']}, which is no entity of this case, or without `set`.")
+    for envelope in cloud_events(case):
+        if envelope["entityid"] not in case.entity_ids:
+            raise CaseError(f"event {envelope['id']}: {envelope['entityid']} is no entity of this case.")
+        for instant in (envelope["time"], envelope["recordedtime"]):
+            dt.datetime.fromisoformat(instant.replace("Z", "+00:00"))
+    for table in case.expect.values():
+        for row in table.get("rows") or []:
+            if row.get("entity", case.entities[0]["id"]) not in case.entity_ids:
+                raise CaseError(f"a row expects figures of {row['entity']}, which is no entity of this case.")
+    horizon([case])
 
 
 def _plain(value: Any) -> Any:
@@ -120,7 +187,7 @@ def cloud_events(case: Case) -> list[dict[str, Any]]:
         effective = event.get("effective") or _local_day(event["time"], zones.get(entity, ZoneInfo("UTC")))
         envelope = _envelope(
             event.get("source", source), f"{case.code}-{event['id']}", event["type"], entity, event["time"],
-            effective, event.get("recorded", event["time"]), event["data"],
+            effective, event.get("recorded", event["time"]), event.get("data"),
         )  # fmt: skip
         for name in ("subject", "correlationid", "causationid", "sequence"):
             if name in event:
@@ -168,7 +235,7 @@ def horizon(cases: list[Case]) -> dt.date:
         calendars = {entity["id"]: calendar_of(entity) for entity in case.entities}
         days = [envelope["effectivedate"] for envelope in cloud_events(case)]
         for table in case.expect.values():
-            for row in table.get("rows", []):
+            for row in table.get("rows") or []:
                 own = calendars.get(row.get("entity", case.entities[0]["id"]), MONTHS)
                 days += [own.last_day(row["period"]).isoformat()] if "period" in row else []
                 days += [str(row[name]) for name in ("as_of", "service_start", "service_end") if name in row]

@@ -31,12 +31,24 @@ def compare_case(case: Case, warehouse: Warehouse) -> list[Mismatch]:
     """Every difference between the case's expectations and the build; empty = the case passes."""
     found: list[Mismatch] = []
     for name, table in case.expect.items():
-        rows = [dict(row) for row in table.get("rows", [])]
+        rows = [dict(row) for row in table.get("rows") or []]
+        unknown = sorted({column for row in rows for column in row} - columns(SECTIONS[name]))
+        if unknown:
+            found.append(Mismatch(name, {}, ", ".join(unknown), "columns of this section", "unknown columns"))
+            continue
         try:
             found += _compare_section(case, SECTIONS[name], rows, bool(table.get("complete")), warehouse)
         except duckdb.CatalogException as error:
             found.append(Mismatch(name, {}, "", "a table to compare with", str(error).splitlines()[0]))
+        except (ArithmeticError, KeyError, TypeError, ValueError) as error:
+            found.append(Mismatch(name, {}, "", "rows that can be compared", f"{type(error).__name__}: {error}"))
     return found
+
+
+def columns(section: Section) -> set[str]:
+    """Every column that a row of this section may name."""
+    own = {*section.keys, *section.money, *section.counts, "currency", "tolerance"}
+    return own | {"variances"} if section.name == "reconciliation" else own
 
 
 def _compare_section(
@@ -45,11 +57,11 @@ def _compare_section(
     entities = sorted(case.entity_ids)
     days = sorted(
         {row["as_of"] for row in expected if "as_of" in row}
-        | ({"9999-12-31"} if section.name == "allocation" else set())
+        | ({"9999-12-31"} if section.name == "allocation" and not all("as_of" in row for row in expected) else set())
     )
     actual = warehouse.rows(section, entities, days)
     if section.name == "reconciliation":
-        return _reconciliation(section, expected, actual, warehouse.variances(entities), warehouse)
+        return _reconciliation(section, expected, actual, warehouse.variances(entities), complete, warehouse)
     if section.name == "postings":
         return _multiset(section, expected, actual, complete, warehouse)
     found: list[Mismatch] = []
@@ -65,8 +77,8 @@ def _compare_section(
 
 
 def _selection(section: Section, row: dict[str, Any]) -> dict[str, Any]:
-    keys = {key: row[key] for key in section.keys if key in row}
-    if section.name == "schedule" and "contract" in keys:
+    keys = {key: row[key] for key in (*section.keys, "currency") if key in row}
+    if section.name == "schedule" and "contract" in keys and "line" in keys:
         # Under a contract, `line` names the obligation, not the line of a document.
         keys["contract_line"] = keys.pop("line")
     if section.name == "allocation" and "as_of" not in keys:
@@ -102,16 +114,21 @@ def _digits(
     if column not in section.money:
         return 0
     fact = matching[0] if matching else row
+    if "entity" not in fact:
+        return warehouse.exponent(str(fact.get("currency", "")))
     return warehouse.exponent(_currency(section, column, fact, warehouse))
 
 
 def _difference(
     section: Section, keys: dict[str, Any], row: dict[str, Any], column: str, value: Decimal, digits: int
 ) -> list[Mismatch]:
-    expected = Decimal(str(row[column]))
-    if abs(expected - value) <= Decimal(str(row.get("tolerance", "0"))):
+    if _agrees(row, column, value):
         return []
     return [Mismatch(section.name, keys, column, str(row[column]), f"{value:.{digits}f}")]
+
+
+def _agrees(row: dict[str, Any], column: str, value: Decimal) -> bool:
+    return abs(Decimal(str(row[column])) - value) <= Decimal(str(row.get("tolerance", "0")))
 
 
 def _unlisted(
@@ -120,12 +137,16 @@ def _unlisted(
     """Groups that nobody listed and that are not zero."""
     selections = [_selection(section, row) for row in expected]
     spans = [row[section.span] for row in expected if section.span and section.span in row]
-    items = {(row["entity"], row["item"]) for row in expected} if section.name == "expected_charges" else None
+    items = (
+        [{key: row[key] for key in ("entity", "item") if key in row} for row in expected]
+        if section.name == "expected_charges" and expected
+        else None
+    )
     groups: dict[tuple[Any, ...], dict[str, Decimal]] = {}
     for fact in actual:
         if spans and section.span and not min(spans) <= fact[section.span] <= max(spans):
             continue
-        if items is not None and (fact["entity"], fact["item"]) not in items:
+        if items is not None and not any(_selects(item, fact) for item in items):
             continue
         if any(_selects(keys, fact) for keys in selections):
             continue
@@ -144,7 +165,8 @@ def _unlisted(
 def _multiset(
     section: Section, expected: list[dict[str, Any]], actual: list[dict[str, Any]], complete: bool, warehouse: Warehouse
 ) -> list[Mismatch]:
-    """Posting lines may share all selecting columns: each expected row takes one line that agrees in every figure."""
+    """Posting lines may share all selecting columns: each expected row takes one line that agrees in every figure, or,
+    if its columns are wider than one line, all that are left of them together."""
     left = list(actual)
     found: list[Mismatch] = []
     for row in expected:
@@ -153,12 +175,18 @@ def _multiset(
             fact
             for fact in left
             if _selects(keys, fact)
-            and all(Decimal(str(row[column])) == _value(section, column, fact, warehouse) for column in columns)
+            and all(_agrees(row, column, _value(section, column, fact, warehouse)) for column in columns)
         ]
         if agreeing:
             left.remove(agreeing[0])
             continue
         near = [fact for fact in left if _selects(keys, fact)]
+        together = {
+            column: sum((_value(section, column, fact, warehouse) for fact in near), Decimal(0)) for column in columns
+        }
+        if columns and all(_agrees(row, column, together[column]) for column in columns):
+            left = [fact for fact in left if fact not in near]
+            continue
         shown = "; ".join(" ".join(f"{c}={_value(section, c, fact, warehouse)}" for c in columns) for fact in near)
         found.append(
             Mismatch(section.name, keys, "line", " ".join(f"{c}={row[c]}" for c in columns), shown or "no such line")
@@ -173,9 +201,13 @@ def _reconciliation(
     expected: list[dict[str, Any]],
     actual: list[dict[str, Any]],
     variances: list[dict[str, Any]],
+    complete: bool,
     warehouse: Warehouse,
 ) -> list[Mismatch]:
     found: list[Mismatch] = []
+    # A balance is compared on the day the other side last stated it in a month; else at the end of the month.
+    cut_offs = {row["as_of"] for row in expected if "as_of" in row}
+    actual = [{**fact, "as_of": fact["cut_off"]} if fact["cut_off"] in cut_offs else fact for fact in actual]
     for row in expected:
         keys = _selection(section, row)
         matching = [fact for fact in actual if _selects(keys, fact)]
@@ -194,6 +226,8 @@ def _reconciliation(
                 ),
                 Decimal(0),
             )
-            if Decimal(str(amount)) != value:
+            if not _agrees({"amount": amount, "tolerance": row.get("tolerance", "0")}, "amount", value):
                 found.append(Mismatch(section.name, keys, f"variances.{name}", str(amount), f"{value:.{digits}f}"))
+    if complete:
+        found += _unlisted(section, expected, actual, warehouse)
     return found

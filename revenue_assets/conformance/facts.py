@@ -110,10 +110,19 @@ SECTIONS: dict[str, Section] = {
     "reconciliation": Section(
         "reconciliation",
         """select statements.entity_id as entity, statements.recon_id as id, statements.period,
-                  cast(last_day(cast(statements.period || '-01' as date)) as varchar) as as_of, statements.currency,
+                  cast(last_day(cast(statements.period || '-01' as date)) as varchar) as as_of,
+                  cast(reports.cut_off as varchar) as cut_off, statements.currency,
                   statements.left_amount as "left", statements.right_amount as "right",
                   statements.matched_count as matched
-           from reconciliation.rec_statements as statements where list_contains($entities, statements.entity_id)""",
+           from reconciliation.rec_statements as statements
+           left join (
+               select entity_id, strftime(accounting_date, '%Y-%m') as period, system, max(accounting_date) as cut_off
+               from canonical.can_balances_reported group by all
+           ) as reports
+               on statements.entity_id = reports.entity_id and statements.period = reports.period
+               and reports.system = case when statements.recon_id = 'R9' then 'processor'
+                   when statements.recon_id in ('R10', 'R11', 'R12') then 'erp' end
+           where list_contains($entities, statements.entity_id)""",
         ("entity", "id", "period", "as_of", "currency"),
         {"left": "currency", "right": "currency"},
         counts=("matched",),

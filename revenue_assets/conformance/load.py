@@ -132,7 +132,7 @@ EMPTY: dict[str, dict[str, pa.DataType]] = {
         "gates_close": pa.bool_(),
     },
     "class_owner": dict.fromkeys(("variance_class", "owner_team"), TEXT),
-    "sources": dict.fromkeys(("source", "vendor", "entity_id", "lead_entity_id"), TEXT),
+    "sources": dict.fromkeys(("source", "vendor", "entity_id", "lead_entity_id", "role"), TEXT),
     "landing_files": {"path": TEXT},
 }  # fmt: skip
 
@@ -146,7 +146,7 @@ def _months(cases: list[Case]) -> list[dict]:
     last = horizon(cases)
     rows = []
     for case in cases:
-        first = min(dt.date.fromisoformat(envelope["effectivedate"]) for envelope in cloud_events(case))
+        first = min((dt.date.fromisoformat(envelope["effectivedate"]) for envelope in cloud_events(case)), default=last)
         for entity in case.entities:
             own = calendar_of(entity)
             rows += [

@@ -29,7 +29,7 @@ invoice_lines as (
         on lines.entity_id = voided_invoices.entity_id and lines.invoice_id = voided_invoices.invoice_id
     where
         lines.subscription_item_id is not null
-        and lines.charge_kind in ('recurring', 'proration')
+        and coalesce(lines.charge_kind, 'recurring') in ('recurring', 'proration')
         and lines.accounting_date <= {{ as_of_date() }}
         and voided_invoices.invoice_id is null
 ),

@@ -10,8 +10,12 @@ credits as (
     {{ posted('can_credit_notes') }}
 ),
 
+-- A refund waits for its payment.
 refunds as (
-    {{ posted('can_refunds') }}
+    select facts.*
+    from ({{ posted('can_refunds') }}) as facts
+    inner join {{ ref('can_payments') }} as payments
+        on facts.entity_id = payments.entity_id and facts.payment_id = payments.payment_id
 ),
 
 disputes as (

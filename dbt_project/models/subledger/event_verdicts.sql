@@ -42,10 +42,55 @@ first_open as (
     group by candidates.event_key
 ),
 
+-- Tax of late credit notes whose sender left it to be derived from the invoice line.
+derived_taxes as (
+    select lines.event_key, cast(sum({{ share('invoiced.tax_amount', 'lines.amount', 'invoiced.amount') }}) as bigint) as tax
+    from {{ ref('can_credit_note_lines') }} as lines
+    inner join affected on lines.event_key = affected.event_key
+    inner join {{ ref('can_credit_notes') }} as notes on lines.event_key = notes.event_key
+    inner join {{ ref('can_invoice_lines') }} as invoiced
+        on notes.entity_id = invoiced.entity_id and notes.invoice_id = invoiced.invoice_id
+        and lines.invoice_line_id = invoiced.line_id
+    where lines.tax_amount is null and invoiced.amount <> 0
+    group by lines.event_key
+),
+
 amounts as (
     select event_key, currency, abs(gross_amount) as gross from {{ ref('can_invoices') }}
     union all
-    select event_key, currency, abs(net_amount + stated_tax_amount) as gross from {{ ref('can_credit_notes') }}
+    select notes.event_key, notes.currency, abs(notes.net_amount + notes.stated_tax_amount + coalesce(derived.tax, 0)) as gross
+    from {{ ref('can_credit_notes') }} as notes
+    left join derived_taxes as derived on notes.event_key = derived.event_key
+    union all
+    select voids.event_key, notes.currency, abs(notes.net_amount + notes.stated_tax_amount) as gross
+    from {{ ref('can_credit_note_voids') }} as voids
+    inner join {{ ref('can_credit_notes') }} as notes
+        on voids.entity_id = notes.entity_id and voids.credit_note_id = notes.credit_note_id
+    union all
+    select applications.event_key, payments.currency, abs(cast(sum(applications.amount) as bigint)) as gross
+    from {{ ref('can_payment_applications') }} as applications
+    inner join affected on applications.event_key = affected.event_key
+    inner join {{ ref('can_payments') }} as payments
+        on applications.entity_id = payments.entity_id and applications.payment_id = payments.payment_id
+    where applications.event_type = 'payment.applied'
+    group by applications.event_key, payments.currency
+    union all
+    select failures.event_key, refunds.currency, abs(refunds.amount) as gross
+    from {{ ref('can_refund_failures') }} as failures
+    inner join {{ ref('can_refunds') }} as refunds
+        on failures.entity_id = refunds.entity_id and failures.refund_id = refunds.refund_id
+    union all
+    select changes.event_key, documents.currency, abs(cast(sum(changes.new_amount - changes.old_amount) as bigint)) as gross
+    from {{ ref('can_tax_recalculations') }} as changes
+    inner join affected on changes.event_key = affected.event_key
+    inner join (
+        select entity_id, 'invoice' as document_type, invoice_id as document_id, currency from {{ ref('can_invoices') }}
+        union all
+        select entity_id, 'credit_note' as document_type, credit_note_id as document_id, currency from {{ ref('can_credit_notes') }}
+    ) as documents
+        on changes.entity_id = documents.entity_id and changes.document_type = documents.document_type
+        and changes.document_id = documents.document_id
+    group by changes.event_key, documents.currency
     union all
     select event_key, currency, abs(amount) as gross from {{ ref('can_payments') }}
     union all

@@ -7,12 +7,13 @@ with refunds as (
         settlements.gross,
         settlements.gross_fc,
         settlements.fee_fc,
-        coalesce(payments.channel, 'processor') as channel,
+        payments.channel,
         coalesce(payments.is_advance, false) as is_advance,
         payments.customer_id
     from ({{ posted('can_refunds') }}) as refunds
     inner join {{ ref('settlements') }} as settlements on refunds.event_key = settlements.event_key
-    left join {{ ref('can_payments') }} as payments
+    -- a refund waits for its payment
+    inner join {{ ref('can_payments') }} as payments
         on refunds.entity_id = payments.entity_id and refunds.payment_id = payments.payment_id
 ),
 

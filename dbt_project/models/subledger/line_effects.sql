@@ -12,7 +12,7 @@ select
         eff_segment_recognised, eff_segment_amount, eff_segment_start, eff_segment_ends, eff_over_credit,
         eff_receivable, eff_unapplied, eff_difference, eff_bad_debt, eff_recovered,
         eff_recovered_contra, eff_customer_balance, eff_voids_extra),
-    events.step, events.kind, events.purpose, events.reference_id, events.d, events.amount, events.payment_tolerance,
+    events.step, events.kind, events.purpose, events.reference_id, events.d, events.amount, events.payment_tolerance, events.names_stray_line,
     event_lines.net as event_net, event_lines.tax as event_tax, event_lines.gross as event_gross,
     coalesce(event_lines.is_tax_derived, true) as is_tax_derived,
     lines.* exclude (doc_no, line_no, receivable, line_id),
@@ -144,9 +144,11 @@ select
         when 'reduce' then line_gross - line_tax
         when 'write_off' then line_gross - line_tax
         else 0 end as bigint) as line_net,
-    -- a credit on a line that is not there, or above what is left of it
+    -- a credit on a line that is not there, or above what is left of it, net or tax
     kind = 'credit' and bool_or(
-        case when net_left >= 0 then coalesce(event_net, 0) > net_left else coalesce(event_net, 0) < net_left end
+        names_stray_line
+        or case when net_left >= 0 then coalesce(event_net, 0) > net_left else coalesce(event_net, 0) < net_left end
+        or (not is_tax_derived and case when tax_left >= 0 then coalesce(event_tax, 0) > tax_left else coalesce(event_tax, 0) < tax_left end)
     ) over (partition by doc_no) as is_over
 from ({{ taxed }}) as taxed
 {% endset %}
@@ -261,13 +263,24 @@ with recursive lines as (
         and lines.line_id = parts.line_id
 ),
 
-events as (
-    select doc_no, step, kind, purpose, reference_id, posting_date as d, amount, payment_tolerance
-    from {{ ref('document_events') }}
-),
-
 event_lines as (
     select * from {{ ref('document_event_lines') }}
+),
+
+-- A line that its document does not have: nothing is left of it.
+stray_lines as (
+    select distinct event_lines.doc_no, event_lines.step
+    from event_lines
+    left join lines on event_lines.doc_no = lines.doc_no and event_lines.line_id = lines.line_id
+    where lines.line_id is null
+),
+
+events as (
+    select
+        facts.doc_no, facts.step, facts.kind, facts.purpose, facts.reference_id, facts.posting_date as d, facts.amount,
+        facts.payment_tolerance, stray_lines.step is not null as names_stray_line
+    from {{ ref('document_events') }} as facts
+    left join stray_lines on facts.doc_no = stray_lines.doc_no and facts.step = stray_lines.step
 ),
 
 states as (

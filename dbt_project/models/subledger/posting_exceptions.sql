@@ -26,6 +26,10 @@ objects as (
     union all
     select entity_id, 'refund' as kind, refund_id as object_id, recorded_time from {{ ref('can_refunds') }}
     union all
+    select entity_id, 'dispute' as kind, dispute_id as object_id, recorded_time
+    from {{ ref('can_dispute_events') }}
+    where event_type in ('dispute.opened', 'dispute.funds_withdrawn')
+    union all
     select entity_id, 'contract' as kind, contract_id as object_id, recorded_time from {{ ref('can_contracts') }}
     union all
     select entity_id, 'subscription' as kind, subscription_id as object_id, recorded_time from {{ ref('can_subscriptions') }}
@@ -67,6 +71,10 @@ mentions as (
     select event_key, entity_id, dispute_id as subject, recorded_time, 'payment' as kind, payment_id as object_id, entity_id as object_entity_id
     from {{ ref('can_dispute_events') }}
     where payment_id is not null
+    union all
+    select event_key, entity_id, dispute_id as subject, recorded_time, 'dispute' as kind, dispute_id as object_id, entity_id as object_entity_id
+    from {{ ref('can_dispute_events') }}
+    where event_type in ('dispute.funds_reinstated', 'dispute.closed')
     union all
     select event_key, entity_id, document_id as subject, recorded_time, document_type as kind, document_id as object_id, entity_id as object_entity_id
     from {{ ref('can_tax_recalculations') }}

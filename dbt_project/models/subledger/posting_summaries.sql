@@ -31,7 +31,7 @@ entries as (
 lines as (
     select
         lines.entity_id, lines.period, lines.account_role, lines.currency, lines.functional_currency,
-        lines.event_type as event_class,
+        case when keyed.summary_key like '%"event_class"%' then lines.event_type end as event_class,
         case when keyed.summary_key like '%"product_family"%' then lines.product_family end as product_family,
         case when keyed.summary_key like '%"prior_period"%' then lines.prior_period end as prior_period,
         case when keyed.summary_key like '%"accounting_date"%' then lines.accounting_date end as line_date,
