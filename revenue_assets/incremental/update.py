@@ -1,7 +1,7 @@
 """`update`: new landed events -> the rows of what they touch, replaced in the built tables. Equal to a full build.
 
-1. New deliveries are typed alone. 2. The closure finds the stored events they reach. 3. The models of the last dbt
-1. New deliveries are typed alone. 2. The closure finds stored events they reach. 3. The models of the last dbt
+1. New deliveries are typed alone. 2. The closure finds the stored events that they reach. 3. The models of the last
+dbt build run over these events in memory. 4. Rows of these events go, the new ones come, in one transaction.
 What cannot be proven local raises NotLocal before anything is written; the caller then builds in full.
 """
 
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import duckdb
 
+from revenue_assets.incremental import sums
 from revenue_assets.incremental.compiled import ENTRY, Model, models
 from revenue_assets.incremental.scope import CONTEXT_TYPES, NotLocal, check_new, closure
 
@@ -29,11 +30,9 @@ KEYS: dict[str, tuple[str, ...]] = {
 }
 # Rows that new events can only add to.
 ADDITIVE = ("line_policies", "spot_rates")
-# Recomputed from the updated tables: sums over the whole journal.
-SUMS = ("rollforwards", "posting_summaries")
 # Numbered over the whole business: the rows of the scope get numbers behind the last.
 NUMBERED = {"document_events": "doc_no", "document_event_lines": "doc_no", "line_effects": "doc_no"}
-# Never touched by local events (contracts, closings, rates): left as they are.
+# Beyond this share of all events a full build is no dearer.
 SCOPE_SHARE_MAX = 0.2
 
 
@@ -83,7 +82,7 @@ def update(warehouse: Path, landing: Path, dbt_target: Path, *, threads: int = 2
         )
         _begin(connection, every)
         _create(connection, entry, "select * from temp.main.delivered")
-        _run(connection, [m for m in every if m.name not in {ENTRY, *SUMS}])
+        _run(connection, [m for m in every if m.name not in {ENTRY, *sums.SUMS}])
         foreign = "select 1 from revenue.subledger.priced_legs where currency <> functional_currency limit 1"
         if connection.execute(foreign).fetchall():
             raise NotLocal("an item in foreign currency is carried in the order of all facts of its entity")
@@ -147,14 +146,10 @@ def _replace(connection: duckdb.DuckDBPyConnection, every: list[Model]) -> int:
             "delete from whole.subledger.document_event_lines where doc_no in "
             "(select doc_no from whole.subledger.document_events where event_key in (from scope))"
         )
+        sums.before(connection, every)
         for model in every:
             inserted += _replace_one(connection, model, number)
-        for model in every:
-            if model.name in SUMS:
-                table = f'whole."{model.schema}"."{model.name}"'
-                connection.execute(f"delete from {table}")
-                sql = model.sql.replace(f'"{model.database}".', "whole.")
-                connection.execute(f"insert into {table} by name (\n{sql}\n)")
+        sums.move(connection, every)
         connection.execute("commit")
     except BaseException:
         connection.execute("rollback")
@@ -163,7 +158,7 @@ def _replace(connection: duckdb.DuckDBPyConnection, every: list[Model]) -> int:
 
 
 def _replace_one(connection: duckdb.DuckDBPyConnection, model: Model, number: int) -> int:
-    if model.name in SUMS:
+    if model.name in sums.SUMS:
         return 0
     name = f'"{model.schema}"."{model.name}"'
     columns = [
