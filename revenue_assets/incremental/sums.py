@@ -3,6 +3,7 @@
 The SQL of the model runs twice over the rows of the scope, as they were and as they are; the table becomes itself less
 the one plus the other. Where a sum is no plain sum (small lines merged, a first month that vanishes) it is computed
 anew.
+"""
 
 from __future__ import annotations
 

@@ -52,12 +52,14 @@ dated as (
 
 -- Whether two deliveries of one identity say the same may not hang on the order of their keys. An identity that came
 -- once has nothing to be compared with: the hash of its text will do, at a fifth of the cost.
+identities as (
+    select source, id from dated group by source, id having count(*) > 1
+),
+
 repeated as (
     select dated.delivery, dated.data
     from dated
-    inner join (
-        select source, id from dated group by source, id having count(*) > 1
-    ) as identities on dated.source = identities.source and dated.id = identities.id
+    inner join identities on dated.source = identities.source and dated.id = identities.id
 ),
 
 digests as (
