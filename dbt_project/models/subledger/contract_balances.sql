@@ -34,7 +34,8 @@ upcoming as (
         cast(sum(case when recognition_date < {{ horizon }} then amount else 0 end) as bigint) as within_year,
         cast(sum(amount) as bigint) as dated
     from {{ ref('revenue_schedule') }}
-    where recognition_date > {{ as_of() }} and treatment <> 'pending'
+    -- what is paused has no date
+    where recognition_date > {{ as_of() }} and recognition_date < date '9999-01-01' and treatment <> 'pending'
     group by all
 ),
 

@@ -1,4 +1,4 @@
--- One row per contract event and obligation that it books, adds, replaces, ends, estimates or performs.
+-- One row per contract event and obligation that it books, adds, replaces, ends, pauses, resumes, estimates or performs.
 -- Amounts are in contract currency; decimals are scaled by 1e12.
 with booked as (
     select
@@ -129,10 +129,39 @@ revisions as (
     where events.kind = 'perform'
 ),
 
+toggles as (
+    select
+        contract_no, step, occurred_on, amendment_kind,
+        coalesce(lag(amendment_kind) over (partition by contract_no order by step), 'resume') as kind_before
+    from {{ ref('contract_events') }}
+    where amendment_kind in ('pause', 'resume')
+),
+
+-- Pause and resume reach every line with a window that the amendment does not name itself. The end of the window stays: what
+-- is left is earned between the day of the resumption and that end, or on that day if the end has passed.
+gaps as (
+    select
+        toggles.contract_no, toggles.step, lines.line_id, toggles.amendment_kind as action, null as option_line_id, null as kind,
+        null as product_family, null as product_id, null as amount, null as ssp, false as is_residual, null as expected_amount,
+        null as quantity_e12, null as minor_per_unit, toggles.occurred_on as service_start,
+        greatest(lines.service_end, {{ add_days('toggles.occurred_on', 1) }}) as service_end, 0 as discount_share,
+        null as measure, null as cumulative_e12, null as expected_total_e12, null as new_unit_price_e12, null as new_constrained
+    from toggles
+    inner join changes as lines
+        on toggles.contract_no = lines.contract_no and toggles.step > lines.step
+        and lines.action in ('add', 'replace') and lines.service_end > lines.service_start
+    left join changes as named
+        on toggles.contract_no = named.contract_no and toggles.step = named.step and lines.line_id = named.line_id
+    where named.line_id is null and toggles.amendment_kind <> toggles.kind_before
+    qualify row_number() over (partition by toggles.contract_no, toggles.step, lines.line_id order by lines.step desc) = 1
+),
+
 together as (
     select * from changes
     union all
     select * from revisions
+    union all
+    select * from gaps
 )
 
 select * from together

@@ -92,7 +92,8 @@ select
     case when action = 'add' then cast(0 as hugeint)
         when measure = 'delivered' then done_units else coalesce(cumulative_e12, done_units) end as new_done_units,
     is_delivered or coalesce(measure = 'delivered', false) as new_delivered,
-    case when action in ('add', 'replace') and has_window then step else window_step end as new_window_step,
+    case when (action in ('add', 'replace') and has_window) or (action in ('pause', 'resume') and is_timed) then step else window_step end
+        as new_window_step,
     coalesce(sum(case when is_exercised then price - old_recognised_d else 0 end) over (partition by contract_no), 0)
         * case when names_option then 1 else 0 end as exercised_price
 from ({{ advanced }}) as advanced
@@ -159,7 +160,8 @@ select
         else 0 end as bigint) as pool_total,
     case when kind = 'estimate' then coalesce(pool_weight, 0) when is_prospective and in_pool then pool_weight_now else 0 end as split_weight,
     -- its remaining price is set anew, from the day of the new terms
-    (is_prospective and in_pool) or is_ended or is_exercised or (kind = 'amend' and action = 'replace' and is_distinct) as is_reset
+    (is_prospective and in_pool) or is_ended or is_exercised or (kind = 'amend' and action = 'replace' and is_distinct)
+    or (action in ('pause', 'resume') and is_timed) as is_reset
 from ({{ incepted }}) as incepted
 {%- endset %}
 
@@ -170,6 +172,7 @@ select
         when not new_active then 0
         when kind = 'book' then new_inception_price
         when is_ended or is_exercised then 0
+        when action in ('pause', 'resume') and is_timed then price - old_recognised_d
         when is_prospective and in_pool then pool_share
         when kind = 'amend' and action = 'replace' and is_distinct then new_expected
         when kind = 'amend' and action = 'replace' then new_expected - base
