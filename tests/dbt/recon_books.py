@@ -59,7 +59,7 @@ UPSTREAM: dict[str, tuple[str, str]] = {
     "can_bank_lines": ("canonical", f"{ENVELOPE}, bank_line_id varchar, amount bigint, currency varchar, reference varchar"),
     "can_usage_rated": ("canonical", f"{ENVELOPE}, usage_id varchar, subscription_item_id varchar, customer_id varchar, window_start date, window_end date, amount bigint, currency varchar, aggregation varchar, rate_version integer"),
     "can_balance_txns_reported": ("canonical", f"{ENVELOPE}, object_id varchar, bt_type varchar, {BALANCE_TXN}"),
-    "can_balances_reported": ("canonical", f"{ENVELOPE}, system varchar, account varchar, currency varchar, balance bigint"),
+    "can_balances_reported": ("canonical", f"{ENVELOPE}, system varchar, account varchar, account_role varchar, currency varchar, balance bigint"),
     "can_fx_rates": ("canonical", "entity_id varchar, from_currency varchar, to_currency varchar, rate_date date, rate_type varchar, rate_e12 hugeint"),
     "events": ("canonical", "source varchar, id varchar, event_key varchar, type varchar, entity_id varchar, subject varchar, correlation_id varchar, vendor_record varchar"),
     "event_exceptions": ("canonical", "exception_key varchar, class varchar, entity_id varchar, subject varchar, event_key varchar, detail varchar"),
