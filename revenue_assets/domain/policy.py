@@ -49,7 +49,7 @@ KEYS = frozenset(CHOICES) | FLAGS | AMOUNTS | OPTIONAL_AMOUNTS | {
 # Read from rows of an entity alone; a row narrowed by family or currency is ignored for them.
 ENTITY_ONLY = frozenset({
     "summary_key", "net_lines", "detail_threshold", "min_line", "recon_tolerance", "variance_materiality",
-    "recon_owner",
+    "recon_owner", "reporting_income_rate",
 })  # fmt: skip
 
 
