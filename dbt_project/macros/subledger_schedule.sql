@@ -94,22 +94,14 @@ case when first_index is not null then {{ period_start('first_index + ' ~ i) }} 
     Sums exactly to `total`; a negative total is split as its absolute value and negated. Weights sum to > 0. -#}
 {% macro split_over_weights(relation, total='total', weights='weights', parts='parts') -%}
 select
-    picked.* exclude (floors, remainders, whole, raised),
+    picked.* exclude (floors, remainders, whole, absorbing, raised),
     case rounding
         when 'cumulative' then list_transform(range(len({{ weights }})), lambda i:
             {{ half_up('cast(' ~ total ~ ' as hugeint) * list_sum(' ~ weights ~ '[1:i + 1])', 'whole') }}
             - case when i = 0 then 0
                 else {{ half_up('cast(' ~ total ~ ' as hugeint) * list_sum(' ~ weights ~ '[1:i])', 'whole') }} end)
-        when 'last_absorbs' then list_transform(range(len({{ weights }})), lambda i:
-            case when i < len({{ weights }}) - 1
-                then {{ half_up('cast(' ~ total ~ ' as hugeint) * ' ~ weights ~ '[i + 1]', 'whole') }}
-                else {{ total }} - coalesce(cast(list_sum(list_transform({{ weights }}[1:len({{ weights }}) - 1],
-                    lambda w: {{ half_up('cast(' ~ total ~ ' as hugeint) * w', 'whole') }})) as bigint), 0) end)
-        when 'first_absorbs' then list_transform(range(len({{ weights }})), lambda i:
-            case when i > 0
-                then {{ half_up('cast(' ~ total ~ ' as hugeint) * ' ~ weights ~ '[i + 1]', 'whole') }}
-                else {{ total }} - coalesce(cast(list_sum(list_transform({{ weights }}[2:],
-                    lambda w: {{ half_up('cast(' ~ total ~ ' as hugeint) * w', 'whole') }})) as bigint), 0) end)
+        when 'last_absorbs' then {{ absorbed(total, weights) }}
+        when 'first_absorbs' then {{ absorbed(total, weights) }}
         else list_transform(range(1, len(floors) + 1), lambda i: cast(
             case when {{ total }} < 0 then -1 else 1 end * (floors[i] + case when list_contains(raised, i) then 1 else 0 end) as bigint))
     end as {{ parts }}
@@ -126,7 +118,28 @@ from (
             weighted.*,
             list_transform({{ weights }}, lambda w: abs(cast({{ total }} as hugeint)) * w // whole) as floors,
             list_transform({{ weights }}, lambda w: abs(cast({{ total }} as hugeint)) * w % whole) as remainders
-        from (select given.*, greatest(cast(list_sum({{ weights }}) as hugeint), 1) as whole from {{ relation }} as given) as weighted
+        from (
+            select
+                given.*,
+                greatest(cast(list_sum({{ weights }}) as hugeint), 1) as whole,
+                -- the part that takes the rest: the first or last that has any weight, never one that has passed
+                coalesce(case rounding
+                    when 'first_absorbs' then list_position(list_transform({{ weights }}, lambda w: w > 0), true)
+                    when 'last_absorbs'
+                        then len({{ weights }}) + 1 - list_position(list_reverse(list_transform({{ weights }}, lambda w: w > 0)), true)
+                end, 1) as absorbing
+            from {{ relation }} as given
+        ) as weighted
     ) as floored
 ) as picked
+{%- endmacro %}
+
+{#- Every part half up; part `absorbing` takes the rest. -#}
+{% macro absorbed(total, weights) -%}
+list_transform(range(1, len({{ weights }}) + 1), lambda i:
+            case when i <> absorbing
+                then {{ half_up('cast(' ~ total ~ ' as hugeint) * ' ~ weights ~ '[i]', 'whole') }}
+                else {{ total }} - cast(list_sum(list_transform({{ weights }},
+                    lambda w: {{ half_up('cast(' ~ total ~ ' as hugeint) * w', 'whole') }})) as bigint)
+                    + {{ half_up('cast(' ~ total ~ ' as hugeint) * ' ~ weights ~ '[absorbing]', 'whole') }} end)
 {%- endmacro %}

@@ -88,3 +88,16 @@ def test_whole_years_shift_windows_only(start: dt.date, days: int, method: str, 
     assert here["weights"] == there["weights"]
     for name in ("starts", "ends", "done_at", "recognised_on"):
         assert [day.replace(year=day.year + years) for day in here[name]] == there[name]
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.integers(-(10**9), 10**9), POSITIVE, st.integers(0, 4), st.integers(0, 4),
+    st.sampled_from(["first_absorbs", "last_absorbs"]),
+)  # fmt: skip
+def test_a_part_that_has_passed_absorbs_nothing(
+    total: int, weights: list[int], passed: int, ahead: int, mode: str
+) -> None:
+    """What is left of a schedule is split over weights that are nil where time has passed: those parts stay nil."""
+    inner = split(total, weights, mode)
+    assert split(total, [0] * passed + weights + [0] * ahead, mode) == [0] * passed + inner + [0] * ahead

@@ -13,6 +13,9 @@ from subledger_macros import load_macros
 
 from revenue_assets.domain.money import allocate
 
+# A busy machine is no finding.
+settings.register_profile("busy machine", deadline=None)
+settings.load_profile("busy machine")
 MACROS = load_macros()
 DUCK = duckdb.connect()
 AMOUNTS = st.integers(-(10**12), 10**12)
