@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 
 from revenue_assets.domain.calendars import VARIABLE, variable
+from revenue_assets.settings import shipped
 from revenue_assets.state import calendars
 
-PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
+PROJECT = shipped("dbt_project")
 # Every table that a section of a case is compared with, and all they need.
 SELECTION = (
     "+journal_lines", "+revenue_schedule", "+posting_exceptions", "+obligation_prices", "+rollforwards",
