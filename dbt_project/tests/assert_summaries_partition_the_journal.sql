@@ -2,18 +2,17 @@
 {{ config(meta={'dagster': {'ref': {'name': 'posting_summaries'}}}) }}
 with members as (
     select
-        entity_id, period, account_role, currency, event_type as event_class, sum(amount_tc) as amount_tc,
-        sum(amount_fc) as amount_fc, count(*) as line_count
+        entity_id, period, account_role, currency, sum(amount_tc) as amount_tc, sum(amount_fc) as amount_fc, count(*) as line_count
     from {{ ref('journal_lines') }}
-    group by entity_id, period, account_role, currency, event_type
+    group by entity_id, period, account_role, currency
 ),
 
+-- Without event_class in its key a summary has none; role, currency and period are in every key.
 summed as (
     select
-        entity_id, period, account_role, currency, event_class, sum(debit - credit) as amount_tc,
-        sum(debit_fc - credit_fc) as amount_fc, sum(member_count) as line_count
+        entity_id, period, account_role, currency, sum(debit - credit) as amount_tc, sum(debit_fc - credit_fc) as amount_fc, sum(member_count) as line_count
     from {{ ref('posting_summaries') }}
-    group by entity_id, period, account_role, currency, event_class
+    group by entity_id, period, account_role, currency
 )
 
 select
@@ -24,7 +23,6 @@ from members
 full outer join summed
     on members.entity_id = summed.entity_id and members.period = summed.period
     and members.account_role = summed.account_role and members.currency = summed.currency
-    and members.event_class = summed.event_class
 where coalesce(members.amount_tc, 0) <> coalesce(summed.amount_tc, 0)
     or coalesce(members.amount_fc, 0) <> coalesce(summed.amount_fc, 0)
     or coalesce(members.line_count, 0) <> coalesce(summed.line_count, 0)
