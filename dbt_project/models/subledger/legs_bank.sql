@@ -43,7 +43,7 @@ bank_values as (
 {{ leg('paid_values', "'payouts_in_transit'", 'direction * amount', 'direction * amount_fc', is_release='direction < 0', leg_no=1,
     document_id='payout_id', pool="'payouts_in_transit|' || payout_id") }}
 union all
-{{ leg('paid_values', "'processor_clearing'", '-direction * amount', '-direction * amount_fc', leg_no=2, document_id='payout_id',
+{{ leg('paid_values', "'processor_clearing'", '-direction * amount', '-direction * amount_fc', is_release='direction > 0', leg_no=2, document_id='payout_id',
     pool="'processor_clearing|' || account") }}
 union all
 {{ leg('bank_values', "'cash'", 'amount', 'amount_fc', leg_no=1, document_id='bank_line_id') }}

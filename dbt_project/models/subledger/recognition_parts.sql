@@ -67,7 +67,8 @@ split as (
     {{ split_over_weights('weighted', total='total', weights='weights_left', parts='amounts') }}
 ),
 
--- The discount shown as contra follows the whole schedule, whatever happens to the net.
+-- The discount shown as contra is recognised by the same schedule. What a credit, refund or void took from the rest
+-- takes its share of the discount along; parts already recognised keep theirs.
 with_discount as (
     {{ split_over_weights('split', total='contra_discount', weights='weights', parts='discounts') }}
 ),
@@ -75,6 +76,7 @@ with_discount as (
 unnested as (
     select
         entity_id, document_type, document_id, line_id, line_no, recognition, posting_date, segment_no, segment_start, segment_end,
+        contra_discount, net_amount,
         unnest(range(1, len(weights) + 1)) as part_no,
         unnest(done_at) as done_at,
         unnest(recognised_on) as recognised_on,
@@ -87,22 +89,23 @@ kept as (
     select
         entity_id, document_type, document_id, line_id, line_no, recognition, posting_date, segment_no, part_no,
         recognised_on, amount,
-        case when segment_no = 1 then discount_amount else 0 end as discount_amount
+        case
+            when segment_no = 1 then discount_amount
+            when contra_discount = 0 or net_amount = 0 then 0
+            else {{ share('contra_discount', 'amount', 'net_amount') }}
+        end as discount_amount
     from unnested
     where segment_end is null or done_at <= segment_end
-    union all
-    -- the discount of the parts that a segment's end cut off
-    select
-        entity_id, document_type, document_id, line_id, line_no, recognition, posting_date, segment_no, part_no,
-        recognised_on, 0 as amount, discount_amount
-    from unnested
-    where segment_no = 1 and segment_end is not null and done_at > segment_end
     union all
     -- what the segment recognised in the running period up to its end
     select
         segments.entity_id, segments.document_type, segments.document_id, segments.line_id, segments.line_no, segments.recognition,
         segments.posting_date, segments.segment_no, 10000 as part_no, {{ period_last_day('segments.segment_end', 'segments.entity_id') }} as recognised_on,
-        segments.recognised - coalesce(sums.amount, 0) as amount, 0 as discount_amount
+        segments.recognised - coalesce(sums.amount, 0) as amount,
+        case
+            when segments.contra_discount = 0 or segments.net_amount = 0 then 0
+            else {{ share('segments.contra_discount', '(segments.recognised - coalesce(sums.amount, 0))', 'segments.net_amount') }}
+        end as discount_amount
     from segments
     left join (
         select entity_id, document_type, document_id, line_id, segment_no, cast(sum(amount) as bigint) as amount
@@ -119,7 +122,11 @@ kept as (
         effects.entity_id, effects.document_type, effects.document_id, effects.line_id, parts.line_no, parts.recognition,
         parts.posting_date, effects.segment_no, 20000 + effects.step as part_no,
         {{ period_last_day('effects.posting_date', 'effects.entity_id') }} as recognised_on,
-        effects.eff_catch_up as amount, 0 as discount_amount
+        effects.eff_catch_up as amount,
+        case
+            when parts.contra_discount = 0 or parts.net_amount = 0 then 0
+            else {{ share('parts.contra_discount', 'effects.eff_catch_up', 'parts.net_amount') }}
+        end as discount_amount
     from effects
     inner join parts
         on effects.entity_id = parts.entity_id and effects.document_type = parts.document_type
