@@ -10,7 +10,9 @@
     what a class does not explain ends as `unexplained`, so left - right = sum of variances holds by construction. -#}
 
 {#- Month 'YYYY-MM' of a date; text, because it is the partition key everywhere. The cut-off itself is as_of_date(). -#}
-{% macro recon_month(day) -%}substring(cast({{ day }} as varchar), 1, 7){%- endmacro %}
+{% macro recon_month(day, entity=none) -%}
+{%- if entity and week_calendars() -%}{{ period_of(day, entity) }}{%- else -%}substring(cast({{ day }} as varchar), 1, 7){%- endif -%}
+{%- endmacro %}
 
 {#- Full outer join of two sides on (entity, key, occurrence). The n-th row of a key on the left meets the n-th on the
     right, oldest first, so a duplicate stays visible as the row without a partner instead of vanishing in a sum.
@@ -97,15 +99,16 @@ end
 
 {#- The rows of recon_items before their common shape. -#}
 {% macro _recon_item_rows(relation, apart, match_count, erp_document, anchor) %}
+{%- set other = 'left' if anchor == 'right' else 'right' -%}
+{%- set own = 'right' if anchor == 'right' else 'left' -%}
+{%- set item_day -%}
+case s.side when '{{ other }}' then c.{{ other }}_date when '{{ own }}' then c.{{ own }}_date else coalesce(c.{{ own }}_date, c.{{ other }}_date) end
+{%- endset -%}
     select
         c.entity_id,
         c.item_key || case when c.occurrence > 1 then '#' || cast(c.occurrence as varchar) else '' end
         || case when s.side = 'both' then '' else '/' || s.side end as item_key,
-        {% if anchor == 'right' -%}
-        {{ recon_month("case s.side when 'left' then c.left_date when 'right' then c.right_date else coalesce(c.right_date, c.left_date) end") }} as period,
-        {%- else -%}
-        {{ recon_month("case s.side when 'right' then c.right_date when 'left' then c.left_date else coalesce(c.left_date, c.right_date) end") }} as period,
-        {%- endif %}
+        {{ recon_month(item_day, 'c.entity_id') }} as period,
         case s.side when 'right' then c.right_currency else coalesce(c.left_currency, c.right_currency) end as currency,
         case when s.side = 'right' then 0 else c.left_amount end as left_amount,
         case when s.side = 'left' then 0 else c.right_amount end as right_amount,
@@ -127,7 +130,7 @@ end
             and coalesce(variance_class, '') in ('{{ apart | join("', '") }}')
             and (
                 left_currency <> right_currency
-                or {{ recon_month('left_date') }} <> {{ recon_month('right_date') }}
+                or {{ recon_month('left_date', 'entity_id') }} <> {{ recon_month('right_date', 'entity_id') }}
             ) as is_apart
         from {{ relation }}
     ) as c

@@ -7,7 +7,7 @@ with statements as (
         case recon_code when 'R10' then 'accounts_receivable' else 'deferred_revenue' end as account_role,
         case recon_code when 'R10' then variance_amount else -variance_amount end as variance
     from {{ ref('recon_statement') }}
-    where recon_code in ('R10', 'R11') and period = {{ recon_month(as_of_date()) }}
+    where recon_code in ('R10', 'R11') and period = {{ recon_month(as_of_date(), 'entity_code') }}
 )
 
 select

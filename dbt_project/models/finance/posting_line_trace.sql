@@ -1,7 +1,7 @@
 -- One row per booked journal line: the drill between a line of an ERP document and the billing event behind it.
 with booked as (
     select * from {{ booked_lines() }}
-    where posting_period <= {{ recon_month(as_of_date()) }}
+    where posting_period <= {{ recon_month(as_of_date(), 'entity_id') }}
 ),
 
 members as (

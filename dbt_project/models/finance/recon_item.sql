@@ -67,7 +67,7 @@ select
     case
         when dated.variance_class = 'timing_in_transit' and not {{ recon_is_balance('dated.recon_id') }} and dated.net_difference = 0
             then dated.last_seen_period
-        when {{ recon_is_balance('dated.recon_id') }} and dated.last_seen_period < {{ recon_month(as_of_date()) }}
+        when {{ recon_is_balance('dated.recon_id') }} and dated.last_seen_period < {{ recon_month(as_of_date(), 'dated.entity_id') }}
             then coalesce((
                 select min(later.period) from periods as later
                 where later.entity_id = dated.entity_id and later.period > dated.last_seen_period

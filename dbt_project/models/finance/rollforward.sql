@@ -17,7 +17,7 @@ booked as (
         prior_period,
         sum(amount_fc) as amount
     from {{ booked_lines() }}
-    where posting_period <= {{ recon_month(as_of_date()) }}
+    where posting_period <= {{ recon_month(as_of_date(), 'entity_id') }}
     group by entity_id, posting_period, functional_currency, account_role, event_type, prior_period
 ),
 

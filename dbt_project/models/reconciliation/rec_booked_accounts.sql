@@ -3,7 +3,7 @@
 
 with booked as (
     select * from {{ booked_lines() }}
-    where posting_period <= {{ recon_month(as_of_date()) }}
+    where posting_period <= {{ recon_month(as_of_date(), 'entity_id') }}
 ),
 
 -- A line belongs to one batch; a second membership is counted for R15.

@@ -26,7 +26,7 @@ groups as (
         min(currency) as currency,
         sum(difference) as net_difference,
         sum(case when difference > 0 then difference else 0 end) as positive_difference,
-        sum(case when period = {{ recon_month(as_of_date()) }} then difference else 0 end) as current_difference,
+        sum(case when period = {{ recon_month(as_of_date(), 'entity_id') }} then difference else 0 end) as current_difference,
         max(case when gates then 1 else 0 end) = 1 as gates,
         min(customer_id) as customer_id,
         min(correlation_id) as correlation_id,
@@ -49,7 +49,7 @@ open_groups as (
     where
         case
             -- A balance shows what is open in its last period.
-            when {{ recon_is_balance('recon_id') }} then last_period = {{ recon_month(as_of_date()) }}
+            when {{ recon_is_balance('recon_id') }} then last_period = {{ recon_month(as_of_date(), 'entity_id') }}
             -- In transit and arrived: the two sides cancel.
             when variance_class = 'timing_in_transit' then net_difference <> 0
             else true
@@ -133,7 +133,7 @@ unioned as (
         intake.category,
         intake.entity_id,
         intake.reference,
-        {{ recon_month(as_of_date()) }} as period,
+        {{ recon_month(as_of_date(), 'intake.entity_id') }} as period,
         intake.currency,
         intake.amount,
         intake.category in ('schema_invalid', 'mapping_missing', 'closed_period', 'closed_period_material') as blocks_close,

@@ -33,7 +33,7 @@ erp as (
     from {{ ref('can_erp_balances') }} as balances
     inner join {{ ref('rec_gl_accounts') }} as accounts
         on balances.entity_id = accounts.entity_id and balances.account_code = accounts.account_code
-    where balances.period <= {{ recon_month(as_of_date()) }}
+    where balances.period <= {{ recon_month(as_of_date(), 'balances.entity_id') }}
     group by balances.entity_id, balances.period, balances.account_code
 )
 

@@ -3,7 +3,7 @@
 
 with batches as (
     select * from {{ state('posting_batches') }}
-    where period <= {{ recon_month(as_of_date()) }}
+    where period <= {{ recon_month(as_of_date(), 'entity_id') }}
 ),
 
 batch_accounts as (
@@ -20,7 +20,7 @@ batch_accounts as (
 
 documents as (
     select * from {{ ref('can_erp_documents') }}
-    where status = 'posted' and period <= {{ recon_month(as_of_date()) }}
+    where status = 'posted' and period <= {{ recon_month(as_of_date(), 'entity_id') }}
 ),
 
 document_accounts as (

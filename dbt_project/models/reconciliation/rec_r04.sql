@@ -24,7 +24,7 @@ with booked as (
         case when account_role = 'tax_liability' then -amount_tc else 0 end as tax
     from {{ booked_lines() }}
     where
-        posting_period <= {{ recon_month(as_of_date()) }}
+        posting_period <= {{ recon_month(as_of_date(), 'entity_id') }}
         and event_type in ('invoice.posted', 'credit_note.issued')
         and (
             account_role in {{ owed_roles }}
@@ -42,7 +42,7 @@ erp_documents as (
         *,
         row_number() over (partition by entity_id, batch_key order by document_date, document_id) as copy_no
     from {{ ref('can_erp_documents') }}
-    where status = 'posted' and batch_key is not null and period <= {{ recon_month(as_of_date()) }}
+    where status = 'posted' and batch_key is not null and period <= {{ recon_month(as_of_date(), 'entity_id') }}
 ),
 
 copies as (
@@ -262,7 +262,7 @@ batch_accounts as (
     inner join {{ state('posting_batch_lines') }} as lines on batches.batch_key = lines.batch_key
     where
         batches.event_class in ('invoice.posted', 'credit_note.issued')
-        and batches.period <= {{ recon_month(as_of_date()) }}
+        and batches.period <= {{ recon_month(as_of_date(), 'batches.entity_id') }}
         and lines.account_role in {{ owed_roles }}
 ),
 

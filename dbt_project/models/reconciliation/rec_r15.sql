@@ -32,7 +32,7 @@ members as (
 
 batches as (
     select * from {{ state('posting_batches') }}
-    where period <= {{ recon_month(as_of_date()) }}
+    where period <= {{ recon_month(as_of_date(), 'entity_id') }}
 ),
 
 -- What a batch line says it sums up, against what it does.

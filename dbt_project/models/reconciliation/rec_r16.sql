@@ -7,7 +7,7 @@ with batches as (
         entities.functional_currency
     from {{ state('posting_batches') }} as batches
     inner join {{ state('entities') }} as entities on batches.entity_id = entities.entity_id
-    where batches.period <= {{ recon_month(as_of_date()) }}
+    where batches.period <= {{ recon_month(as_of_date(), 'batches.entity_id') }}
 ),
 
 sides as (
@@ -39,7 +39,7 @@ documents as (
         row_number() over (partition by entity_id, batch_key order by document_date, document_id) as copy_no,
         count(*) over (partition by entity_id, batch_key) as document_count
     from {{ ref('can_erp_documents') }}
-    where status = 'posted' and batch_key is not null and period <= {{ recon_month(as_of_date()) }}
+    where status = 'posted' and batch_key is not null and period <= {{ recon_month(as_of_date(), 'entity_id') }}
 ),
 
 documents_per_key as (
