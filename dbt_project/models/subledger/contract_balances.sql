@@ -48,12 +48,24 @@ prices as (
     group by all
 ),
 
-recognised as (
-    select
-        entity_id, contract_id, contract_line_id as line_id, cast(sum(amount) as bigint) as amount
+earned as (
+    select entity_id, contract_id, contract_line_id as line_id, amount
     from {{ ref('revenue_schedule') }}
     where treatment = 'obligation' and recognition_date <= {{ as_of() }}
-    group by all
+    union all
+    -- what a right to invoice has earned
+    select lines.entity_id, lines.contract_id, obligations.line_id, lines.net_amount as amount
+    from {{ ref('document_lines') }} as lines
+    inner join {{ ref('contract_obligations') }} as obligations
+        on lines.entity_id = obligations.entity_id and lines.contract_id = obligations.contract_id
+        and (lines.contract_line_id = obligations.line_id or (lines.contract_line_id is null and obligations.line_no = 1))
+    where lines.treatment = 'revenue' and obligations.recognition = 'as_invoiced' and lines.posting_date <= {{ as_of() }}
+),
+
+recognised as (
+    select entity_id, contract_id, line_id, cast(sum(amount) as bigint) as amount
+    from earned
+    group by entity_id, contract_id, line_id
 ),
 
 remaining as (

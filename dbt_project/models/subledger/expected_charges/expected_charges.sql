@@ -206,7 +206,7 @@ ratings as (
 
     select *
     from {{ ref('can_usage_rated') }}
-    qualify row_number() over (partition by entity_id, usage_id order by rate_version desc, accounting_date, time, sequence, event_id) = 1
+    qualify row_number() over (partition by entity_id, usage_id order by rate_version desc, accounting_date desc, time desc, sequence desc, event_id desc) = 1
 
 ),
 
