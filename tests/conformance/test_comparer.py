@@ -8,10 +8,10 @@ import duckdb
 import pytest
 from rich.console import Console
 
-from revenue_assets.conformance.cases import Case, CaseError, cloud_events, horizon, read_case, read_cases
+from revenue_assets.conformance.cases import Case, CaseError, cloud_events, horizon, load_cases, read_case, read_cases
 from revenue_assets.conformance.compare import compare_case
 from revenue_assets.conformance.facts import Warehouse
-from revenue_assets.conformance.run import run
+from revenue_assets.conformance.run import as_report, run
 
 CASE = """
 id: tiny
@@ -108,3 +108,46 @@ def test_an_unknown_section_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(CASE.replace("activity:", "activities:"), "utf-8")
     with pytest.raises(CaseError, match="unknown section activities"):
         read_cases(tmp_path)
+
+
+def test_odd_files_are_refused_alone_and_named(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "INDEX.md").write_text("no case", "utf-8")
+    (tmp_path / "sub" / "good.yml").write_text(CASE, "utf-8")
+    other = CASE.replace("id: tiny", "id: other").replace("{id: ti,", "{id: tx,").replace("entity: ti", "entity: tx")
+    odd = {
+        "broken": "id: cut\na: [b",
+        "list": "- 1",
+        "code": other,
+        "date": other.replace("code: ti", "code: tx").replace("2024-01-31T20:00:00Z", "soon"),
+        "stranger": other.replace("code: ti", "code: ty").replace("entity: tx, period", "entity: zz, period"),
+    }
+    for name, text in odd.items():
+        (tmp_path / "sub" / f"{name}.yaml").write_text(text, "utf-8")
+    # sorted by path, so `good.yml` comes after `code.yaml`: the later of two files with one code is the one refused
+    (tmp_path / "sub" / "code.yaml").rename(tmp_path / "sub" / "z_code.yaml")
+    cases, refused = load_cases(tmp_path)
+    assert [case.id for case in cases] == ["tiny"]
+    assert {file.id: file.reason.split(": ", 1)[1] for file in refused}["list"] == "a case is a mapping."
+    assert {file.path.stem for file in refused} == {"broken", "list", "z_code", "date", "stranger"}
+    report = as_report(cases, {"tiny": []}, refused)["cases"]
+    assert [entry["passed"] for entry in report] == [True] + [False] * 5
+    assert all(entry["mismatches"][0]["actual"] for entry in report[1:])
+
+
+def test_unknown_columns_and_figures_that_are_none_fail_the_case_with_words(case: Case) -> None:
+    lines = [line("2024-01", "revenue", -10)]
+    rows = case.expect["activity"]["rows"]
+    rows[0]["amount_cents"] = "1"
+    (found,) = compare_case(case, warehouse(case, lines))
+    assert (found.column, found.actual) == ("amount_cents", "unknown columns")
+    del rows[0]["amount_cents"]
+    rows[0]["amount_tc"] = "ten"
+    (found,) = compare_case(case, warehouse(case, lines))
+    assert found.expected == "rows that can be compared"
+
+
+def test_a_tolerance_holds_to_its_boundary(case: Case) -> None:
+    case.expect["activity"]["rows"][0]["tolerance"] = "1"
+    assert compare_case(case, warehouse(case, [line("2024-01", "revenue", -11)])) == []
+    assert len(compare_case(case, warehouse(case, [line("2024-01", "revenue", -12)]))) == 1
