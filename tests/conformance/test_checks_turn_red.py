@@ -39,6 +39,11 @@ SHARED = "account_role = 'intercompany_payable' and event_type = 'revenue.shared
 ON_CONTRACT = "open_item like 'deferred_revenue|contract %' and event_type = 'invoice.posted'"
 MUTATIONS = {
     "assert_books_sum_to_nil": [one(LINES, "amount_tc = amount_tc + 1"), one(LINES, "amount_fc = amount_fc - 1")],
+    "assert_contract_balances_tie": [
+        one("subledger.contract_balances", "liability = liability + 1"),
+        one("subledger.contract_balances", "asset = asset + 1"),
+        one("subledger.contract_balances", "rpo = rpo + 1"),
+    ],
     "assert_contract_positions_are_billed_less_recognised": [
         one(LINES, "amount_tc = amount_tc + 1", ON_CONTRACT), gone(SCHEDULE, "treatment = 'obligation'"),
     ],
