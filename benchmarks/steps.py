@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks import generate, reference
 from revenue_assets.conformance.build import build
-from revenue_assets.incremental.compiled import TARGETS
+from revenue_assets.incremental.compiled import TARGETS, models
 from revenue_assets.incremental.scope import NotLocal
 from revenue_assets.incremental.update import update
 
@@ -33,7 +33,7 @@ def main(step: str, home: Path) -> None:
         reference.build(home, generate.AS_OF.isoformat(), home / "reference.duckdb")
     else:
         try:
-            done = update(home / WAREHOUSE, home / "landing", home / "target")
+            done = update(home / WAREHOUSE, home / "landing", models(home / "target"), generate.AS_OF)
             notes = {"new": done.new_events, "recomputed": done.recomputed_events, "rows": done.rows}
         except NotLocal as reason:
             notes = {"not_local": str(reason)}

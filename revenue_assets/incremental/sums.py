@@ -11,10 +11,9 @@ import re
 
 import duckdb
 
-from revenue_assets.incremental.compiled import Model
+from revenue_assets.incremental.compiled import RELATION, Model
 
 SUMS = ("rollforwards", "posting_summaries")
-RELATION = re.compile(r'"(?P<database>\w+)"\."(?P<schema>\w+)"\."(?P<name>\w+)"')
 POLICY = re.compile(r"read_parquet\('[^']*/policy\.parquet'\)")
 # What names a row of a roll-forward; all other columns but the two balances are flows.
 ROLLFORWARD_KEYS = ("entity_id", "name", "currency")

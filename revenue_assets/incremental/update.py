@@ -7,6 +7,7 @@ What cannot be proven local raises NotLocal before anything is written; the call
 
 from __future__ import annotations
 
+import datetime as dt
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import duckdb
 
 from revenue_assets.incremental import sums
-from revenue_assets.incremental.compiled import ENTRY, Model, models
+from revenue_assets.incremental.compiled import ENTRY, Model
 from revenue_assets.incremental.scope import CONTEXT_TYPES, NotLocal, check_new, closure
 
 # Tables without an event key: columns that name the document (or policy, or day) of a row.
@@ -29,9 +30,26 @@ KEYS: dict[str, tuple[str, ...]] = {
     "dispute_cases": ("entity_id", "dispute_id"),
 }
 # Rows that new events can only add to.
-ADDITIVE = ("line_policies", "spot_rates")
+ADDITIVE = ("spot_rates",)
 # Numbered over the whole business: the rows of the scope get numbers behind the last.
 NUMBERED = {"document_events": "doc_no", "document_event_lines": "doc_no", "line_effects": "doc_no"}
+# Rows named by their event; with the tables above and below, every table that an update knows how to treat.
+BY_EVENT = (
+    "bank_line_matches", "cash_applications", "document_events", "document_lines", "documents", "event_verdicts",
+    "invoice_advances", "journal_lines", "legs_bank", "legs_disputes", "legs_documents", "legs_intercompany",
+    "legs_other", "legs_payments", "legs_recognition", "legs_reductions", "legs_refunds", "legs_revaluation",
+    "legs_usage", "line_effects", "payment_remainders", "posting_exceptions", "priced_legs", "recognition_entries",
+    "reduction_totals", "revenue_schedule", "settlements", "usage_accruals",
+)  # fmt: skip
+# What local events leave alone: contracts, closings, rates.
+UNTOUCHED = (
+    "closed_periods", "line_policies", "contract_event_lines", "contract_events", "contract_movements", "contract_obligations",
+    "legs_contracts", "obligation_parts", "obligation_prices", "obligation_states", "obligation_windows",
+    "spot_rate_ranges",
+)  # fmt: skip
+# Measured over a whole entity: with a row in them nothing is local.
+ENTITY_WIDE = ("legs_allowance",)
+KNOWN = {*KEYS, *ADDITIVE, *BY_EVENT, *UNTOUCHED, *ENTITY_WIDE, *sums.SUMS, "document_event_lines"}
 # Beyond this share of all events a full build is no dearer.
 SCOPE_SHARE_MAX = 0.2
 
@@ -45,12 +63,16 @@ class Update:
     rows: int
 
 
-def update(warehouse: Path, landing: Path, dbt_target: Path, *, threads: int = 2) -> Update:
-    """Brings `warehouse` up to date with what has landed since; raises NotLocal (nothing written) if it cannot."""
-    every = models(dbt_target)
+def update(warehouse: Path, landing: Path, every: list[Model], as_of: dt.date, *, threads: int = 2) -> Update:
+    """Brings `warehouse` up to date with what has landed since its last build.
+
+    `every` is `compiled.models` of that build, `landing` and `as_of` what it was built with. Raises NotLocal with the
+    reason, and writes nothing, if the new events' effect cannot be proven to stay with their documents.
+    """
     with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
         connection.execute(f"set TimeZone = 'UTC'; set preserve_insertion_order = false; set threads = {threads}")
         connection.execute(f"attach '{warehouse}' as whole")
+        _check_build(connection, every, as_of)
         new = _land_new(connection, landing, Path(folder))
         if not new:
             return Update(0, 0, 0)
@@ -83,11 +105,43 @@ def update(warehouse: Path, landing: Path, dbt_target: Path, *, threads: int = 2
         _begin(connection, every)
         _create(connection, entry, "select * from temp.main.delivered")
         _run(connection, [m for m in every if m.name not in {ENTRY, *sums.SUMS}])
+        _check_entity_wide(connection, every)
         foreign = "select 1 from revenue.subledger.priced_legs where currency <> functional_currency limit 1"
         if connection.execute(foreign).fetchall():
             raise NotLocal("an item in foreign currency is carried in the order of all facts of its entity")
         connection.execute("insert into scope from fresh")
         return Update(new, reached, _replace(connection, every))
+
+
+def _check_build(connection: duckdb.DuckDBPyConnection, every: list[Model], as_of: dt.date) -> None:
+    """Raises NotLocal unless the last build knew all that holds today: its models, its cut-off, its policy."""
+    by_name = {model.name: model for model in every}
+    if ENTRY not in by_name or "journal_lines" not in by_name:
+        raise NotLocal("there is no dbt build of these events to go on from")
+    if f"date '{as_of.isoformat()}'" not in by_name["journal_lines"].sql:
+        raise NotLocal(f"the last build had another cut-off than {as_of}")
+    unknown = sorted(m.name for m in every if m.schema == "subledger" and m.name not in KNOWN)
+    if unknown:
+        raise NotLocal(f"how to update {unknown[0]} is not known")
+    policy = sums.POLICY.search(by_name["line_policies"].sql)
+    changed = policy is None or connection.execute(
+        f"select (select max(policy_hash) from {policy.group(0)}) "
+        "is distinct from (select max(policy_hash) from whole.subledger.line_policies)"
+    ).fetchall() != [(False,)]
+    if changed:
+        raise NotLocal("the policy is another one than that of the last build")
+
+
+def _check_entity_wide(connection: duckdb.DuckDBPyConnection, every: list[Model]) -> None:
+    added = (
+        "select currency from (from revenue.subledger.line_policies except from whole.subledger.line_policies) limit 1"
+    )
+    if connection.execute(added).fetchall():
+        raise NotLocal("a currency or product family is new to its entity")
+    for name in {model.name for model in every} & set(ENTITY_WIDE):
+        tables = (f"{database}.subledger.{name}" for database in ("revenue", "whole"))
+        if any(connection.execute(f"select 1 from {table} limit 1").fetchall() for table in tables):
+            raise NotLocal(f"{name} is measured over a whole entity")
 
 
 def _land_new(connection: duckdb.DuckDBPyConnection, landing: Path, folder: Path) -> int:
@@ -176,6 +230,8 @@ def _replace_one(connection: duckdb.DuckDBPyConnection, model: Model, number: in
         )
     if model.name in ADDITIVE:
         return _insert(connection, name, f"{source} except select * from whole.{name}")
+    if model.name in UNTOUCHED or model.name in ENTITY_WIDE:
+        return 0
     if "event_key" in columns:
         condition = "event_key in (from scope)"
     elif model.name in KEYS:

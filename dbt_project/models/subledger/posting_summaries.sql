@@ -22,9 +22,11 @@ keyed as (
     from settings
 ),
 
+-- What an entry comes to matters only where a policy lists large entries apart.
 entries as (
     select entity_id, entry_key, cast(sum(greatest(amount_fc, 0)) as bigint) as entry_fc
     from {{ ref('journal_lines') }}
+    where entity_id in (select keyed.entity_id from keyed where keyed.detail_threshold is not null)
     group by entity_id, entry_key
 ),
 
@@ -43,7 +45,7 @@ lines as (
         lines.amount_tc, lines.amount_fc, keyed.min_line
     from {{ ref('journal_lines') }} as lines
     inner join keyed on lines.entity_id = keyed.entity_id
-    inner join entries on lines.entity_id = entries.entity_id and lines.entry_key = entries.entry_key
+    left join entries on lines.entity_id = entries.entity_id and lines.entry_key = entries.entry_key
 ),
 
 summed as (
