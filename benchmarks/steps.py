@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from benchmarks import generate, reference
-from revenue_assets.conformance.build import build
+from revenue_assets.conformance.build import PROJECT, build
 from revenue_assets.incremental.compiled import TARGETS, models
 from revenue_assets.incremental.scope import NotLocal
 from revenue_assets.incremental.update import update
@@ -23,11 +23,17 @@ def cpu_seconds(who: int) -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def main(step: str, home: Path) -> None:
-    """Runs `step` over `home`; CPU of importing this module is not counted, that of dbt (a child) is."""
+def main(step: str, home: Path, rows: int) -> None:
+    """Runs `step` over `home` of `rows` rows; CPU of importing this module is not counted, that of dbt (a child) is."""
     notes: dict[str, object] = {}
     began, own, children = time.monotonic(), cpu_seconds(resource.RUSAGE_SELF), cpu_seconds(resource.RUSAGE_CHILDREN)
-    if step == "full":
+    if step == "generate":
+        generate.write_home(home, rows, PROJECT)
+    elif step == "change":
+        notes = {"new": generate.write_changes(home, rows)}
+    elif step == "compare":
+        notes = {"differences": reference.differences(home / WAREHOUSE, home / "reference.duckdb")}
+    elif step == "full":
         build(home, generate.AS_OF, selection=tuple(f"+{name}" for name in TARGETS))
     elif step == "reference":
         reference.build(home, generate.AS_OF.isoformat(), home / "reference.duckdb")
@@ -43,4 +49,4 @@ def main(step: str, home: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))

@@ -43,7 +43,8 @@ BY_EVENT = (
 )  # fmt: skip
 # What local events leave alone: contracts, closings, rates.
 UNTOUCHED = (
-    "closed_periods", "line_policies", "contract_event_lines", "contract_events", "contract_movements", "contract_obligations",
+    "closed_periods", "line_policies", "contract_event_lines", "contract_events", "contract_movements",
+    "contract_obligations",
     "legs_contracts", "obligation_parts", "obligation_prices", "obligation_states", "obligation_windows",
     "spot_rate_ranges",
 )  # fmt: skip
