@@ -26,10 +26,10 @@ demo: install  ## run the demo company end to end: land, model, book, post to a 
 	@$(BIN)/revenue demo $(ARGS)
 
 test: install  ## the default test run
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --no-loadscope-reorder $(ARGS)
 
 test-full: install  ## longer trials: more seeds, more kills
-	@REVENUE_TRIALS=full REVENUE_KILL_SEEDS=200 REVENUE_LONG=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@REVENUE_TRIALS=full REVENUE_KILL_SEEDS=200 REVENUE_LONG=1 $(BIN)/python -m pytest -n 2 --no-loadscope-reorder $(ARGS)
 
 dev: install  ## the Dagster UI on the demo's data, with the demo's systems running
 	@$(BIN)/revenue dev $(ARGS)
