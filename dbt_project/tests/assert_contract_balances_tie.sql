@@ -1,5 +1,6 @@
 -- Contract liabilities, assets and remaining performance obligations at the cut-off that are not what the journal and the
 -- roll-forward say, or that do not split exactly. Blocks.
+{{ config(meta={'dagster': {'ref': {'name': 'contract_balances'}}}) }}
 with presented as (
     select
         entity_id, currency, sum(liability) as liability, sum(asset) as asset, sum(rpo) as rpo

@@ -35,6 +35,10 @@ CLOSED_ITEM = """open_item = (
     group by entity_id, account_role, currency, open_item having sum(amount_tc) = 0 order by open_item limit 1
 ) and account_role = 'accounts_receivable' and event_type not like 'fx.%'"""
 RECOGNISED = "event_type = 'revenue.recognised' and document_type = 'invoice'"
+PRICED = """(entity_id, document_id, document_line_id) in (
+    select (entity_id, document_id, line_id) from subledger.document_lines
+    where treatment = 'revenue' and pending_charge_id is null
+)"""
 SHARED = "account_role = 'intercompany_payable' and event_type = 'revenue.shared'"
 ON_CONTRACT = "open_item like 'deferred_revenue|contract %' and event_type = 'invoice.posted'"
 MUTATIONS = {
@@ -67,7 +71,7 @@ MUTATIONS = {
     ],
     "assert_intercompany_pairs_mirror": [gone(LINES, SHARED), one(LINES, "amount_tc = amount_tc * 2", SHARED)],
     "assert_lines_earn_their_price": [
-        one(LINES, "amount_tc = amount_tc - 1", f"account_role = 'revenue' and {RECOGNISED}"),
+        one(LINES, "amount_tc = amount_tc - 1", f"account_role = 'revenue' and {RECOGNISED} and {PRICED}"),
         gone(LINES, "account_role = 'revenue' and event_type = 'payment.settled'"),
     ],
     "assert_lines_trace_to_one_event": [
