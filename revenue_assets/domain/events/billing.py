@@ -74,8 +74,8 @@ class InvoiceLine(Window):
 
     @model_validator(mode="after")
     def _whole(self) -> InvoiceLine:
-        if (self.contract_id is None) != (self.contract_line_id is None):
-            raise refuse("needs contract_id and contract_line_id together, or neither of them")
+        if self.contract_line_id is not None and self.contract_id is None:
+            raise refuse("has a contract_line_id and needs the contract_id of that line too")
         return self
 
 
