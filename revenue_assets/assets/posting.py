@@ -14,10 +14,12 @@ ERP_DOCUMENTS = dg.AssetKey(["posting", "erp_documents"])
 
 @dg.asset(
     key=JOURNAL_OF_RECORD,
-    # The two others are not read; their checks gate the booking in every job, also where nothing else is selected.
+    # The others are not read; their checks gate the booking in every job, also where nothing else is selected.
     deps=[
         dg.AssetKey(["subledger", "journal_lines"]),
         dg.AssetKey(["subledger", "posting_summaries"]),
+        dg.AssetKey(["subledger", "rollforwards"]),
+        dg.AssetKey(["subledger", "contract_balances"]),
         dg.AssetKey(["reconciliation", "rec_r17"]),
     ],
     group_name="posting",

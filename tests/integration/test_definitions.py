@@ -154,6 +154,18 @@ def test_jobs_run_what_their_names_say(graph: dg.Definitions, specs: dict[dg.Ass
     assert publish == {key for key, spec in specs.items() if spec.group_name == "finance"}
 
 
+@pytest.mark.parametrize("job", ["daily_posting_job", "refresh_job", "monthly_close_job"])
+def test_a_job_builds_every_model_that_its_checks_read(graph: dg.Definitions, home: Path, job: str) -> None:
+    """dbt runs a test with any of its models; one of them that the job leaves out would fail it."""
+    nodes = json.loads((home / "dbt" / "target" / "manifest.json").read_text())["nodes"]
+    built = {tuple(key.path) for key in job_assets(graph, job)}
+    tables = {i: (n["schema"], n["name"]) for i, n in nodes.items() if n["resource_type"] == "model"}
+    for node in nodes.values():
+        if node["resource_type"] == "test":
+            read = {tables[i] for i in node["depends_on"]["nodes"] if i in tables}
+            assert read <= built or not read & built, node["name"]
+
+
 def test_only_the_lock_is_partitioned_and_by_month(graph: dg.Definitions) -> None:
     nodes = graph.resolve_asset_graph()
     partitioned = {key for key in nodes.get_all_asset_keys() if nodes.get(key).partitions_def is not None}
