@@ -107,7 +107,8 @@ movements as (
     select
         states.contract_no, states.line_id, 'event' as kind, states.event_key, states.event_key as entry_id, facts.type as event_type,
         states.posting_date, states.occurred_on, states.time, states.sequence, states.event_id, states.is_prior_period,
-        {{ period_of('states.occurred_on', 'states.entity_id') }} as service_period, 'contract' as document_type, states.contract_id as document_id, null as document_line_id,
+        {{ period_of('states.occurred_on', 'states.entity_id') }} as service_period,
+        'contract' as document_type, states.contract_id as document_id, null as document_line_id,
         states.line_no as leg_line_no, -states.eff_revenue - coalesce(changes.refund_change, 0) as amount,
         coalesce(changes.refund_change, 0) as refund_change, null as rate_num, null as rate_den
     from states

@@ -77,7 +77,7 @@ aged as (
         greatest({{ days_between('due.due_date', 'numbered.last_day') }}, 0) as days_past_due
     from standing
     inner join numbered
-        on standing.entity_id = numbered.entity_id and numbered.period_no >= standing.period_no and numbered.period_no < standing.next_no
+        on standing.entity_id = numbered.entity_id and standing.period_no <= numbered.period_no and standing.next_no > numbered.period_no
     inner join due on standing.entity_id = due.entity_id and standing.pool = due.pool
     where standing.balance_fc > 0
 ),
