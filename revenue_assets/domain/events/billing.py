@@ -41,7 +41,7 @@ class UsageRated(Part):
     unit_price: Dec | None = Field(None, description="Price of one unit, major units")
     amount: Money = Field(description="Value of this record alone")
     currency: Currency = Field(description="Currency")
-    aggregation: Literal["sum", "max", "last_during_period", "last_ever"] | None = Field(  # type: ignore[valid-type]
+    aggregation: Literal["sum", "max", "last_during_period", "last_ever"] | None = Field(
         None, description="How the records of a window add up (sum)"
     )
     rate_version: Whole | None = Field(None, description="A higher one replaces the lower (1)")
@@ -63,7 +63,7 @@ class InvoiceLine(Window):
     product_family: Text | None = Field(None, description="Selects the policy (`default`)")
     quantity: Dec | None = Field(None, description="Quantity")
     unit_price: Dec | None = Field(None, description="Price of one unit, major units")
-    charge_kind: Literal["recurring", "proration", "usage", "one_time", "true_up"] | None = Field(  # type: ignore[valid-type]
+    charge_kind: Literal["recurring", "proration", "usage", "one_time", "true_up"] | None = Field(
         None, description="Kind of charge"
     )
     subscription_item_id: Id | None = Field(None, description="Subscription item it bills")
@@ -129,7 +129,7 @@ class CreditNoteIssued(Part):
     credit_note_id: Id = Field(description="Id of the note")
     invoice_id: Id = Field(description="Invoice it credits")
     currency: Currency = Field(description="Currency")
-    timing: Literal["pre_payment", "post_payment"] = Field(description="Before or after the invoice was paid")  # type: ignore[valid-type]
+    timing: Literal["pre_payment", "post_payment"] = Field(description="Before or after the invoice was paid")
     reason: Text | None = Field(None, description="Why")
     lines: list[CreditNoteLine] = Field(description="What is credited")
     settlement: Settlement | None = Field(None, description="How it is given back (post_payment); sums to the gross")

@@ -21,7 +21,7 @@ from revenue_assets.domain.events.fields import (
 
 
 class BalanceReported(Part):
-    system: Literal["processor", "bank", "erp", "tax"] = Field(description="Whose balance it is")  # type: ignore[valid-type]
+    system: Literal["processor", "bank", "erp", "tax"] = Field(description="Whose balance it is")
     account: Text | None = Field(None, description="Processor or bank account")
     account_role: Role | None = Field(None, description="Account role (erp)")
     currency: Currency = Field(description="Currency")
@@ -45,7 +45,7 @@ class FxRatePublished(Part):
     from_currency: Currency = Field(alias="from", description="One unit of this currency ...")
     to: Currency = Field(description="... in this currency")
     rate: Dec = Field(description="The rate; only the published direction is exact")
-    rate_type: Literal["spot", "average", "closing"] = Field(description="Kind of rate")  # type: ignore[valid-type]
+    rate_type: Literal["spot", "average", "closing"] = Field(description="Kind of rate")
 
     @model_validator(mode="after")
     def _positive(self) -> FxRatePublished:

@@ -37,7 +37,7 @@ class PaymentSettled(Part):
     customer_id: Id | None = Field(None, description="Who paid")
     amount: Money = Field(description="Gross, presentment currency")
     currency: Currency = Field(description="Presentment currency")
-    channel: Literal["processor", "bank", "external"] = Field(description="Way the money came")  # type: ignore[valid-type]
+    channel: Literal["processor", "bank", "external"] = Field(description="Way the money came")
     reference: Text | None = Field(None, description="Remittance text")
     applications: list[Application] | None = Field(None, description="Invoices it pays")
     balance_txn: BalanceTxn | None = Field(None, description="Movement of the processor balance")
@@ -107,7 +107,7 @@ class DisputeFundsReinstated(Part):
 
 class DisputeClosed(Part):
     dispute_id: Id = Field(description="Dispute")
-    outcome: Literal["won", "lost"] = Field(description="How it ended")  # type: ignore[valid-type]
+    outcome: Literal["won", "lost"] = Field(description="How it ended")
     reason: Text | None = Field(None, description="Reason")
 
 

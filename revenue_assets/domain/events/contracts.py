@@ -65,7 +65,7 @@ class ContractBooked(Part):
 
 
 class Billing(Part):
-    interval: Literal["week", "month", "quarter", "year"] = Field(description="Billing interval")  # type: ignore[valid-type]
+    interval: Literal["week", "month", "quarter", "year"] = Field(description="Billing interval")
     anchor: Day = Field(description="A bill date; the others are n intervals away, clipped to month end")
     timing: Timing | None = Field(None, description="in_advance (default) or in_arrears")
 
@@ -96,7 +96,7 @@ class SubscriptionCreated(Part):
 
 
 class AmendedLine(LineTerms):
-    action: Literal["add", "replace", "end"] = Field(description="What happens to the line")  # type: ignore[valid-type]
+    action: Literal["add", "replace", "end"] = Field(description="What happens to the line")
     option_line_id: Id | None = Field(None, description="Option whose allocated price joins this line")
     amount: Money | None = Field(None, description="Price of the line without tax; needed unless it ends")
 
@@ -108,7 +108,7 @@ class AmendedLine(LineTerms):
 
 
 class AmendedItem(ItemTerms):
-    action: Literal["start", "end"] = Field(description="What happens to the item")  # type: ignore[valid-type]
+    action: Literal["start", "end"] = Field(description="What happens to the item")
     unit_price: Dec | None = Field(None, description="Price of one unit per interval, major units; needed to start")
 
     @model_validator(mode="after")
@@ -132,7 +132,7 @@ class AmendmentBooked(Part):
     kind: AmendmentKind = Field(description="What the parties agreed")
     contract_id: Id | None = Field(None, description="Contract it changes (this or subscription_id)")
     subscription_id: Id | None = Field(None, description="Subscription it changes (this or contract_id)")
-    classification: Literal["change_of_terms", "error_correction"] | None = Field(  # type: ignore[valid-type]
+    classification: Literal["change_of_terms", "error_correction"] | None = Field(
         None, description="change_of_terms (default) or error_correction"
     )
     at_ssp: Flag | None = Field(None, description="Added goods are sold at their SSP (false)")
@@ -167,7 +167,7 @@ class EstimateRevised(Part):
 class PerformanceRecorded(Part):
     contract_id: Id = Field(description="Contract")
     line_id: Id = Field(description="Line that was performed")
-    measure: Literal["delivered", "units", "percent", "rights"] = Field(description="How progress is measured")  # type: ignore[valid-type]
+    measure: Literal["delivered", "units", "percent", "rights"] = Field(description="How progress is measured")
     cumulative: Dec | None = Field(None, description="To date; percent as a fraction; not needed for delivered")
     expected_total: Dec | None = Field(None, description="Expected units or rights")
 

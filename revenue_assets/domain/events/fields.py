@@ -158,7 +158,7 @@ class BalanceTxn(Part):
 
     balance_txn_id: Id = Field(description="Id at the processor; used by one object of an entity only")
     account: Text | None = Field(None, description="Processor account (`default`)")
-    type: Literal["charge", "refund", "dispute", "dispute_fee", "payout", "adjustment"] | None = Field(  # type: ignore[valid-type]
+    type: Literal["charge", "refund", "dispute", "dispute_fee", "payout", "adjustment"] | None = Field(
         None, description="Kind of movement"
     )
     gross: Money = Field(description="Gross, settlement currency")

@@ -18,7 +18,7 @@ class RecalculatedLine(Part):
 
 
 class TaxRecalculated(Part):
-    document_type: Literal["invoice", "credit_note"] = Field(description="Kind of document")  # type: ignore[valid-type]
+    document_type: Literal["invoice", "credit_note"] = Field(description="Kind of document")
     document_id: Id = Field(description="Invoice or credit note")
     reason: Text | None = Field(None, description="Why")
     lines: list[RecalculatedLine] = Field(description="Tax by line")
