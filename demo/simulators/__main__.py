@@ -24,7 +24,7 @@ _PR_SET_PDEATHSIG = 1
 def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT. Exit 2 with a sentence when the world or the faults cannot be read."""
     options = _options(arguments)
-    if options.parent and not _follow(options.parent):
+    if options.parent and not follow(options.parent):
         return 0
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -83,7 +83,7 @@ def _faults(text: str) -> dict[str, list[Fault]]:
         raise FaultError(f"cannot read faults: {error}") from error
 
 
-def _follow(parent: int) -> bool:
+def follow(parent: int) -> bool:
     """Ask the kernel for SIGTERM when the starter dies, even by SIGKILL. False if it is gone already.
 
     Done here and not before exec in the starter: code between fork and exec is unsafe in a process with threads.

@@ -56,6 +56,12 @@ class Response:
     body: str
     headers: dict[str, str] = field(default_factory=dict)
     content_type: str = "application/json; charset=utf-8"
+    after: Callable[[], None] | None = None
+    """Called once the answer has left."""
+
+
+class HangUp(Exception):
+    """Close the connection without an answer."""
 
 
 class App(Protocol):
@@ -64,7 +70,7 @@ class App(Protocol):
     name: str
 
     def handle(self, request: Request) -> Response:
-        """Answer one request. Must not raise for anything a client can send."""
+        """Answer one request, or HangUp. Must not raise anything else for anything a client can send."""
 
     def crashed(self) -> Response:
         """The vendor's own 500, for a bug in the simulator."""
@@ -107,10 +113,15 @@ class _Handler(BaseHTTPRequestHandler):
         )
         try:
             response = self.server.app.handle(request)
+        except HangUp:
+            self.close_connection = True
+            return
         except Exception:
             self.server.log(f"{request.method} {request.path} crashed:\n{traceback.format_exc()}")
             response = self.server.app.crashed()
         self._send(response)
+        if response.after is not None:
+            response.after()
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _serve
 
