@@ -1,0 +1,6 @@
+"""The small ledgers and the fake ERP live beside the unit tests."""
+
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "unit")]
