@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from fake_erp import FakeErp
-from sqlalchemy import func, select
+from sqlalchemy import select
 from world import Network, SimStore
 
 from revenue_assets.domain import posting_state as state
@@ -21,7 +21,8 @@ class Invariants:
     """Keeps what it has seen, so that a step costs what changed in it."""
 
     def __init__(self, store: SimStore, erps: dict[str, FakeErp], networks: dict[str, Network]) -> None:
-        self.plain, self.erps, self.networks = Store(store.engine), erps, networks
+        self.store, self.plain, self.erps, self.networks = store, Store(store.engine), erps, networks
+        self.commits = 0
         self.documents: Counter[str] = Counter()
         self.seen = dict.fromkeys(erps, 0)
         self.attempt = 0
@@ -34,18 +35,18 @@ class Invariants:
                 self.documents[stored.journal.key] += 1
                 assert self.documents[stored.journal.key] == 1, f"{stored.journal.key} is in the ERP twice"
             self.seen[company] = len(erp.documents)
+        if len(self.store.commits) == self.commits:
+            return
+        self.commits = len(self.store.commits)
         with self.plain.read() as connection:
-            last = connection.scalar(select(func.max(posting_attempts.c.attempt_id))) or 0
-            if last == self.attempt:
-                return
             rows = connection.execute(
                 select(posting_attempts, posting_batches.c.erp_company, posting_batches.c.status)
                 .join(posting_batches, posting_batches.c.batch_key == posting_attempts.c.batch_key)
                 .where(posting_attempts.c.attempt_id > self.attempt)
                 .order_by(posting_attempts.c.attempt_id)
             ).all()
-        self.attempt = last
         for row in rows:
+            self.attempt = row.attempt_id
             assert row.fence >= self.fences.get(row.erp_company, 0), "an overtaken holder wrote"
             self.fences[row.erp_company] = row.fence
             if row.status == state.VERIFIED and row.action == "read back":

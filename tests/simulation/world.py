@@ -43,12 +43,15 @@ class SimStore(Store):
 
     kernel: Kernel
     hazard: Callable[[], None]
+    commits: list[str]
+    """Who committed, in order."""
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         self._give_way()
         with super().write() as connection:
             yield connection
+        self.commits.append(self.kernel.current().name)
         self._give_way()
 
     @contextmanager
@@ -79,7 +82,7 @@ def sim_store(kernel: Kernel, database: bytes, hazard: Callable[[], None]) -> Si
     def _begin(opened: Connection) -> None:
         opened.exec_driver_sql(f"begin {opened.get_execution_options().get('revenue_begin', 'immediate')}")
 
-    return SimStore(engine, kernel, hazard)
+    return SimStore(engine, kernel, hazard, [])
 
 
 class Network:
@@ -103,7 +106,9 @@ class Network:
             there = random.uniform(0.01, FLIGHT_MAX) if fate == "request late" else there
             back = CALL_TIMEOUT * 2 if fate == "answer lost" else back
         if not self.is_calm and random.random() < 0.06:
-            self.kernel.after(random.uniform(0, there + back), lambda: self.kill(caller))
+            # Who dies while waiting leaves a request behind that may be slow.
+            there = random.choice((there, random.uniform(0.01, FLIGHT_MAX)))
+            self.kernel.after(random.uniform(0, 0.4), lambda: self.kill(caller))
         box: list[Any] = []
         waiting = [True]
 
