@@ -14,7 +14,16 @@ from typing import Any
 from revenue_assets.domain import posting_state as state
 from revenue_assets.domain.failures import backoff_seconds, failure
 from revenue_assets.posting.erp.documents import Difference, compare, short_key
-from revenue_assets.posting.erp.port import Failure, Found, Journal, Line, Outcome, PostedDocument
+from revenue_assets.posting.erp.port import (
+    Application,
+    Customer,
+    Failure,
+    Found,
+    Journal,
+    Line,
+    Outcome,
+    PostedDocument,
+)  # fmt: skip
 from revenue_assets.store.exceptions import Item
 from revenue_assets.store.outbox import Batch, Step, content_hash
 
@@ -48,6 +57,7 @@ def journal_of(batch: Batch, key_length_max: int) -> Journal:
     if content_hash(batch.document_json) != batch.content_hash:
         raise ValueError(f"the stored document of batch {batch.batch_key} is not the one its key was made for")
     document = json.loads(batch.document_json)
+    customer, due_date = document.get("customer"), document.get("due_date")
     return Journal(
         key=short_key(batch.batch_key, key_length_max),
         company=batch.erp_company,
@@ -56,6 +66,14 @@ def journal_of(batch: Batch, key_length_max: int) -> Journal:
         functional_currency=document["functional_currency"],
         lines=tuple(_line(line, document["functional_currency"]) for line in document["lines"]),
         text=f"{document['event_class']} {document['entity_id']} {document['period']}",
+        kind=document.get("kind", "journal"),
+        customer=Customer(customer["id"], customer.get("name") or customer["id"]) if customer else None,
+        reference=document.get("reference"),
+        due_date=dt.date.fromisoformat(due_date) if due_date else None,
+        applies_to=tuple(
+            Application(part["reference"], part["amount_tc"], part["currency"])
+            for part in document.get("applies_to") or ()
+        ),
     )
 
 
@@ -71,7 +89,7 @@ def _line(line: dict[str, Any], functional_currency: str) -> Line:
     amount_tc = line["debit_fc"] - line["credit_fc"] if own else line["amount_tc"]
     return Line(
         line["line_no"], line["account_code"], line["debit_fc"], line["credit_fc"], line["currency"], amount_tc,
-        text, dimensions,
+        text, dimensions, line["account_role"], line.get("item"),
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from sqlalchemy import func, select
 from revenue_assets.domain import posting_state as state
 from revenue_assets.domain.failures import backoff_seconds
 from revenue_assets.posting import steps
+from revenue_assets.posting.erp.delivery import deliver
 from revenue_assets.posting.erp.documents import unfit
 from revenue_assets.posting.erp.port import ErpError, ErpPort, Failure, Journal, Outcome
 from revenue_assets.posting.steps import Limits
@@ -180,7 +181,7 @@ class CompanyWorker:
         now = self.clock.now()
         sent = self._apply([steps.intent(batch, now) for batch, _ in work])
         try:
-            outcomes = self.port.submit([journal for _, journal in work])
+            outcomes = deliver(self.port, [journal for _, journal in work])
         except ErpError as error:
             outcomes = tuple(Outcome(j.key, failure=error.failure) for _, j in work)
         except Exception as error:

@@ -7,7 +7,9 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass
 
-from revenue_assets.posting.erp.port import Capabilities, Failure, Journal, Line, PostedDocument
+from revenue_assets.posting.erp.port import Application, Capabilities, Failure, Journal, Line, Master, PostedDocument
+
+RECEIVABLE = "accounts_receivable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,51 @@ def _problem(document: Journal, capabilities: Capabilities) -> str | None:
     debit, credit = sum(x.debit for x in document.lines), sum(x.credit for x in document.lines)
     if debit != credit:
         return f"debits of {debit} and credits of {credit} minor units do not balance"
+    return None if document.kind == "journal" else _problem_of_detail(document)
+
+
+def _problem_of_detail(document: Journal) -> str | None:
+    """An invoice opens a receivable of one customer; a credit note or payment lowers it, by no less than it settles."""
+    if document.customer is None or not document.customer.id.strip() or not document.customer.name.strip():
+        return "it names no customer"
+    if document.kind != "cash_application" and not (document.reference or "").strip():
+        return "it has no number"
+    receivables = receivable_lines(document)
+    if len({(x.account_code, x.currency) for x in receivables}) != 1:
+        return "its receivable must stand on one account in one currency"
+    opened, currency = sum(x.amount_tc for x in receivables), receivables[0].currency
+    if opened == 0 or (opened > 0) is not (document.kind == "invoice"):
+        return f"a receivable of {opened} minor units {currency} does not fit its kind"
+    if document.kind == "invoice" and document.applies_to:
+        return "an invoice settles nothing"
+    for part in document.applies_to:
+        if part.amount_tc <= 0 or part.currency != currency:
+            return f"it settles {part.amount_tc} minor units {part.currency} of {part.reference}"
+    if len({part.reference for part in document.applies_to}) != len(document.applies_to):
+        return "it settles one document twice"
+    settled = sum(part.amount_tc for part in document.applies_to)
+    if settled > -opened and document.kind != "invoice":
+        return f"it settles {settled} minor units {currency} with {-opened}"
     return None
+
+
+def receivable_lines(document: Journal) -> tuple[Line, ...]:
+    """The lines that open or lower what the customer owes."""
+    return tuple(x for x in document.lines if x.role == RECEIVABLE)
+
+
+def masters_of(document: Journal) -> tuple[Master, ...]:
+    """The customer and the items that the ERP must know before it can take the document."""
+    if document.kind == "journal" or document.customer is None:
+        return ()
+    accounts = [x.account_code for x in receivable_lines(document)]
+    found = [
+        Master("customer", document.company, document.customer.id, document.customer.name, code)
+        for code in accounts[:1]
+    ]
+    items = {x.item: x.account_code for x in document.lines if x.item is not None}
+    found += [Master("item", document.company, item, item, code) for item, code in items.items()]
+    return tuple(found)
 
 
 def reversed_lines(lines: tuple[Line, ...]) -> tuple[Line, ...]:
@@ -65,7 +111,8 @@ def reversed_lines(lines: tuple[Line, ...]) -> tuple[Line, ...]:
 
 
 def compare(expected: Journal, actual: PostedDocument) -> list[Difference]:
-    """Everything that differs: key, company, date, currency, total, each line's account, side and amounts.
+    """Everything that differs: key, company, date, currency, total, each line's account, side and amounts; of a
+    document that is no journal also its kind, customer, number, due date and what it settles.
 
     Lines are compared as a bag: an ERP may keep them in another order. A line without any amount may be missing on
     either side. Texts are not compared: ERPs cut them.
@@ -78,7 +125,26 @@ def compare(expected: Journal, actual: PostedDocument) -> list[Difference]:
     sent_total, held_total = sum(x.debit for x in expected.lines), sum(x.debit for x in actual.lines)
     if sent_total != held_total:
         found.append(Difference("total", None, str(sent_total), str(held_total)))
+    if expected.kind != "journal" or actual.kind != "journal":
+        found += _detail_differences(expected, actual)
     return found + _line_differences(expected, actual)
+
+
+def _detail_differences(expected: Journal, actual: PostedDocument) -> list[Difference]:
+    pairs = [
+        ("kind", expected.kind, actual.kind),
+        ("customer", expected.customer.id if expected.customer else None, actual.customer_id),
+        ("applications", _applied(expected.applies_to), _applied(actual.applies_to)),
+    ]
+    if expected.kind in ("invoice", "credit_note"):
+        pairs.append(("reference", expected.reference, actual.reference))
+    if expected.kind == "invoice" and expected.due_date is not None:
+        pairs.append(("due_date", str(expected.due_date), str(actual.due_date)))
+    return [Difference(name, None, str(sent), str(held)) for name, sent, held in pairs if sent != held]
+
+
+def _applied(parts: tuple[Application, ...]) -> str:
+    return ", ".join(sorted(f"{x.amount_tc} {x.currency} of {x.reference}" for x in parts)) or "nothing"
 
 
 def _line_differences(expected: Journal, actual: PostedDocument) -> list[Difference]:

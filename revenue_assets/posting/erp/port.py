@@ -1,5 +1,9 @@
 """The ERP port: everything the outbox worker needs, and nothing of any vendor.
 
+A document is a journal, or what a receivables ledger knows: an invoice, a credit note, a cash application. Whatever its
+kind, its lines are the double entry that must stand in the ledger afterwards; kind, customer, items and applications
+say which of the ERP's own documents brings them there, and whose open items they open and settle.
+
 An adapter hides signs, batch codes, SOAP, CSV, jobs and drafts. Its duties, which the conformance suite checks:
 
 1. `submit` looks before it creates: a key that is in the ERP is completed or reported, never made a second time.
@@ -9,6 +13,8 @@ An adapter hides signs, batch codes, SOAP, CSV, jobs and drafts. Its duties, whi
    ErpError. Both carry one of the closed failure classes of `domain.failures`.
 3. A document the ERP refuses harms no other document of the call.
 4. Amounts are whole minor units here; the adapter turns them into what the ERP takes and back, exactly.
+5. A kind outside `capabilities.kinds` is refused as `invalid`; it never arrives as another kind.
+6. `ensure` finds a master by our code before it makes one: called again, it changes nothing.
 """
 
 from __future__ import annotations
@@ -16,12 +22,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from revenue_assets.domain.failures import CLASSES
 
 DocumentState = Literal["accepted", "created", "posted"]
 """How far the ERP has it: taken into a queue; stored but not in the ledger; in the ledger."""
+DocumentKind = Literal["journal", "invoice", "credit_note", "cash_application"]
+MasterKind = Literal["customer", "item"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +45,7 @@ class Capabilities:
     posts_itself: created documents are posted by the ERP or a person; `submit` cannot bring them further.
     settle_seconds: after an unknown outcome, how long until a look-up is final (longest request in flight + index lag).
     kinds: document kinds that `submit` takes.
+    masters: kinds of masters that `ensure` makes; of other kinds it says what is missing.
     """
 
     vendor: str
@@ -48,7 +57,8 @@ class Capabilities:
     writer_scope: Literal["company", "tenant", "none"]
     posts_itself: bool
     settle_seconds: float
-    kinds: frozenset[str] = frozenset({"journal"})
+    kinds: frozenset[DocumentKind] = frozenset({"journal"})
+    masters: frozenset[MasterKind] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +96,10 @@ class ErpError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a journal. `debit` and `credit`: functional currency, minor units, not negative, at most one of
+    """One line of a document. `debit` and `credit`: functional currency, minor units, not negative, at most one of
     them not zero. `amount_tc`: minor units of `currency`, debit positive; 0 for a line that moves functional
-    currency alone (exchange differences)."""
+    currency alone (exchange differences). `role`: account role, as `accounts_receivable`; `item`: our code of what was
+    sold, on the lines of an invoice or credit note that sell something."""
 
     line_no: int
     account_code: str
@@ -98,14 +109,37 @@ class Line:
     amount_tc: int
     text: str = ""
     dimensions: Mapping[str, str] = field(default_factory=dict)
+    role: str = ""
+    item: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """Who owes. `id` is ours, the same in every ERP company."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """What a document settles of another: `reference` is the number of an invoice or credit note, `amount_tc` positive
+    minor units of `currency`."""
+
+    reference: str
+    amount_tc: int
+    currency: str
 
 
 @dataclass(frozen=True, slots=True)
 class Journal:
     """One document to post. `company` is the ERP's own name of the company; `period` is `YYYY-MM` of the posting;
-    `reverses` is the ERP id of the document that this one takes back."""
+    `reverses` is the ERP id of the document that this one takes back.
 
-    kind: ClassVar[str] = "journal"
+    The rest belongs to kinds other than `journal`: `customer`; `reference`, the billing platform's number of the
+    invoice or credit note; `due_date`; `applies_to`, what a credit note or a payment settles.
+    """
+
     key: str
     company: str
     accounting_date: dt.date
@@ -114,6 +148,11 @@ class Journal:
     lines: tuple[Line, ...]
     text: str = ""
     reverses: str | None = None
+    kind: DocumentKind = "journal"
+    customer: Customer | None = None
+    reference: str | None = None
+    due_date: dt.date | None = None
+    applies_to: tuple[Application, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +194,8 @@ class Outcome:
 @dataclass(frozen=True, slots=True)
 class PostedDocument:
     """A document as the ERP holds it. `period` is the ERP's name of it. `defects`: what is wrong with the document in
-    itself: an amount with more digits than its currency, a date outside its period."""
+    itself: an amount with more digits than its currency, a date outside its period. `customer_id` is our code of the
+    customer; `applies_to` what it settles now."""
 
     key: str
     document_id: str
@@ -167,6 +207,11 @@ class PostedDocument:
     functional_currency: str
     lines: tuple[Line, ...]
     defects: tuple[str, ...] = ()
+    kind: DocumentKind = "journal"
+    customer_id: str | None = None
+    reference: str | None = None
+    due_date: dt.date | None = None
+    applies_to: tuple[Application, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,11 +244,29 @@ class AccountBalance:
 
 @dataclass(frozen=True, slots=True)
 class MasterKey:
-    """A master record that postings need. `kind`: company, account, currency, journal; more where an ERP has them."""
+    """A master record that postings need. `kind`: company, account, currency, journal, customer, item; more where an
+    ERP has them."""
 
     kind: str
     company: str
     code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Master:
+    """A customer or item that documents bring along. `code` is ours; `account_code` is the customer's receivable
+    account or the account that the item is sold on."""
+
+    kind: MasterKind
+    company: str
+    code: str
+    name: str
+    account_code: str
+
+    @property
+    def key(self) -> MasterKey:
+        """How `resolve` asks for it."""
+        return MasterKey(self.kind, self.company, self.code)
 
 
 @runtime_checkable
@@ -215,6 +278,11 @@ class ErpPort(Protocol):
 
     def resolve(self, wanted: Sequence[MasterKey]) -> dict[MasterKey, str]:
         """The ERP's ids of the masters that exist; what is missing from the answer is missing from the ERP."""
+        ...
+
+    def ensure(self, masters: Sequence[Master]) -> dict[MasterKey, Failure]:
+        """Makes customers and items that the ERP lacks; the answer is what could not be made. A master that is there is
+        left as it is: its name and accounts are the ERP's own."""
         ...
 
     def periods(self, company: str) -> tuple[ErpPeriod, ...]:

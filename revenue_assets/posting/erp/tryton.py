@@ -26,6 +26,7 @@ from revenue_assets.posting.erp.port import (
     Failure,
     Found,
     Journal,
+    Master,
     MasterKey,
     Outcome,
     PostedDocument,
@@ -99,6 +100,15 @@ class TrytonErp:
                 if known is not None:
                     found[key] = str(known)
             return found
+
+    def ensure(self, masters: Sequence[Master]) -> dict[MasterKey, Failure]:
+        """Nothing is made here: journals name no customer and no item."""
+        found = self.resolve([master.key for master in masters])
+        return {
+            master.key: Failure("mapping_missing", f"The ERP has no {master.kind} {master.code}.")
+            for master in masters
+            if master.key not in found
+        }
 
     def periods(self, company: str) -> tuple[ErpPeriod, ...]:
         with _reading():
