@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from revenue_assets.domain import policy
 from revenue_assets.domain.calendars import Calendar, calendar
+from revenue_assets.domain.config_erp import erp_problems
 from revenue_assets.domain.strict_yaml import ConfigError, read_yaml
 
 VARIANCE_CLASSES = (
@@ -150,9 +151,9 @@ class SourceInstance(_Frozen):
 class Erp(_Frozen):
     """The ERP that journals are posted to."""
 
-    vendor: Literal["tryton"]
+    vendor: Literal["tryton", "netsuite"]
     base_url: Reference
-    database: Reference
+    database: Reference | None = None
     credentials: dict[str, Reference]
     options: dict[str, Any] = {}
 
@@ -162,6 +163,15 @@ class Erp(_Frozen):
     @classmethod
     def _refs(cls, value: Any) -> Any:
         return {k: _reference(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+    @model_validator(mode="after")
+    def _fits_the_vendor(self) -> Erp:
+        problems = erp_problems(self.vendor, self.credentials, self.options)
+        if (self.vendor == "tryton") is (self.database is None):
+            problems.append("database is missing" if self.database is None else f"{self.vendor} has no `database`")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
 
 
 class Reconciliation(_Frozen):

@@ -75,7 +75,7 @@ def source_class(vendor: str) -> type:
 def read_back_source(company: Company) -> Source:
     """The company's ERP as a source; its address and keys are resolved here."""
     erp = company.erp
-    if erp.vendor == "tryton":
+    if erp.vendor == "tryton" and erp.database is not None:
         from revenue_assets.sources.tryton import TrytonSource
 
         return TrytonSource(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from revenue_assets.domain.config import Erp
+from revenue_assets.domain.config_erp import NetSuiteOptions
 from revenue_assets.posting.erp.port import ErpPort
 
 
 def erp_port(config: Erp, exponents: Mapping[str, int]) -> ErpPort:
     """The port of the configured ERP; its address and keys are resolved here. `exponents`: minor digits by currency."""
     secrets = {key: reference.resolve() for key, reference in config.credentials.items()}
-    if config.vendor == "tryton":
+    if config.vendor == "tryton" and config.database is not None:
         from revenue_assets.posting.erp.tryton import TrytonErp
 
         return TrytonErp(
@@ -22,4 +23,13 @@ def erp_port(config: Erp, exponents: Mapping[str, int]) -> ErpPort:
             exponents,
             **config.options,
         )
+    if config.vendor == "netsuite":
+        from revenue_assets.posting.erp.netsuite import NetSuiteErp
+        from revenue_assets.posting.erp.netsuite_auth import Certificate
+
+        options = NetSuiteOptions.model_validate(config.options)
+        certificate = Certificate(
+            secrets["client_id"], secrets["certificate_id"], secrets["private_key"], options.algorithm
+        )
+        return NetSuiteErp(config.base_url.resolve(), certificate, options, exponents)
     raise ValueError(f"no adapter for ERP vendor {config.vendor!r}")

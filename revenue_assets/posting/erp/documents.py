@@ -5,9 +5,21 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from revenue_assets.posting.erp.port import Application, Capabilities, Failure, Journal, Line, Master, PostedDocument
+from revenue_assets.posting.erp.port import (
+    Application,
+    Capabilities,
+    Failure,
+    Found,
+    Journal,
+    Line,
+    Master,
+    Outcome,
+    PostedDocument,
+    Reversal,
+)
 
 RECEIVABLE = "accounts_receivable"
 
@@ -108,6 +120,41 @@ def reversed_lines(lines: tuple[Line, ...]) -> tuple[Line, ...]:
         Line(x.line_no, x.account_code, x.credit, x.debit, x.currency, -x.amount_tc, x.text, x.dimensions)
         for x in lines
     )
+
+
+def reversal_journal(original: PostedDocument | None, request: Reversal) -> Journal | Failure:
+    """The journal that takes a posted document back exactly, or why there is none."""
+    if original is None:
+        return Failure("invalid", f"{request.company} has no document {request.document_id} to reverse.")
+    if original.state != "posted":
+        return Failure("invalid", f"Document {request.document_id} is not posted, so there is nothing to reverse.")
+    if original.defects:
+        words = f"Document {original.number} cannot be reversed exactly: {'; '.join(original.defects)}."
+        return Failure("invalid", words)
+    return Journal(
+        request.key, request.company, request.accounting_date, request.period, original.functional_currency,
+        reversed_lines(original.lines), request.text, reverses=request.document_id,
+    )  # fmt: skip
+
+
+def held_outcome(document: Journal, hits: tuple[Found, ...], held: Mapping[str, PostedDocument]) -> Outcome:
+    """What it means that the ERP has the key already: as the ERP holds it if the content is ours, else a conflict.
+
+    `held`: the documents by id; one that is missing, or a draft whose lines the ERP does not show, is not compared
+    here: the read-back will be.
+    """
+    if len(hits) > 1:
+        numbers = ", ".join(hit.number or f"draft {hit.document_id}" for hit in hits)
+        words = f"Key {document.key} is in the ERP {len(hits)} times: {numbers}."
+        return Outcome(document.key, failure=Failure("conflict", words))
+    (hit,) = hits
+    actual = held.get(hit.document_id)
+    differences = compare(document, actual) if actual and (actual.lines or actual.state == "posted") else []
+    failure = None
+    if differences:
+        shown = "; ".join(str(difference) for difference in differences[:5])
+        failure = Failure("conflict", f"Key {document.key} is in the ERP with other content: {shown}.")
+    return Outcome(document.key, hit.state, hit.document_id, hit.number, already_there=True, failure=failure)
 
 
 def compare(expected: Journal, actual: PostedDocument) -> list[Difference]:

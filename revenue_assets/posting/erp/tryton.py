@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 from revenue_assets.domain.money import MoneyError
-from revenue_assets.posting.erp.documents import compare, reversed_lines
+from revenue_assets.posting.erp.documents import held_outcome, reversal_journal
 from revenue_assets.posting.erp.port import (
     AccountBalance,
     Capabilities,
@@ -222,13 +222,9 @@ class TrytonErp:
             original = self.lines(request.company, [request.document_id]).get(request.document_id)
         except ErpError as error:
             return Outcome(request.key, failure=error.failure)
-        problem = _not_reversible(original, request)
-        if original is None or problem:
-            return Outcome(request.key, failure=Failure("invalid", problem))
-        document = Journal(
-            request.key, request.company, request.accounting_date, request.period, original.functional_currency,
-            reversed_lines(original.lines), request.text, reverses=request.document_id,
-        )  # fmt: skip
+        document = reversal_journal(original, request)
+        if isinstance(document, Failure):
+            return Outcome(request.key, failure=document)
         return self.submit([document])[0]
 
     # -- one chunk of one company ------------------------------------------------------------------------------
@@ -266,24 +262,7 @@ class TrytonErp:
         """Outcomes of the keys that the ERP holds: as it holds them if the content is ours, else a conflict."""
         found = {key: hits for key, hits in self.find(company, [d.key for d in documents]).items() if hits}
         held = self.lines(company, [hits[0].document_id for hits in found.values() if len(hits) == 1])
-        outcomes: dict[str, Outcome] = {}
-        for document in documents:
-            hits = found.get(document.key, ())
-            if len(hits) > 1:
-                numbers = ", ".join(hit.number or f"draft {hit.document_id}" for hit in hits)
-                message = f"Key {document.key} is in the ERP {len(hits)} times: {numbers}."
-                outcomes[document.key] = Outcome(document.key, failure=Failure("conflict", message))
-            elif hits:
-                hit = hits[0]
-                differences = compare(document, held[hit.document_id]) if hit.document_id in held else []
-                failure = None
-                if differences:
-                    shown = "; ".join(str(difference) for difference in differences[:5])
-                    failure = Failure("conflict", f"Key {document.key} is in the ERP with other content: {shown}.")
-                outcomes[document.key] = Outcome(
-                    document.key, hit.state, hit.document_id, hit.number, already_there=True, failure=failure
-                )
-        return outcomes
+        return {d.key: held_outcome(d, found[d.key], held) for d in documents if d.key in found}
 
     def _create(self, company: str, documents: Sequence[Journal]) -> dict[str, Outcome]:
         """Drafts in one transaction. A refusal is hunted down by halves, so that one bad document harms only itself."""
@@ -368,13 +347,3 @@ def _posted(draft: Outcome, hit: Found | None) -> Outcome:
         failure = Failure("uncertain", f"Move {draft.document_id} was posted, but the ERP does not show it as posted.")
         return _with(draft, failure)
     return Outcome(draft.key, "posted", draft.document_id, hit.number, already_there=draft.already_there)
-
-
-def _not_reversible(original: PostedDocument | None, request: Reversal) -> str:
-    if original is None:
-        return f"{request.company} has no document {request.document_id} to reverse."
-    if original.state != "posted":
-        return f"Document {request.document_id} is not posted, so there is nothing to reverse."
-    if original.defects:
-        return f"Document {original.number} cannot be reversed exactly: {'; '.join(original.defects)}."
-    return ""

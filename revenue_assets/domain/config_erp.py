@@ -1,0 +1,124 @@
+"""What an ERP's `options` and `credentials` may hold, checked when the configuration is loaded and not at month end."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+CREDENTIALS: dict[str, tuple[str, ...]] = {
+    "tryton": ("user", "password"),
+    "netsuite": ("client_id", "certificate_id", "private_key"),
+}
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Dimension(_Options):
+    """Where one of our dimensions goes on a journal line, and how its values become internal ids.
+
+    field: name of the line field over REST: department, class, location, or `cseg_...` / `custcol_...`.
+    table: SuiteQL table that lists the values; known for the three standard fields.
+    values: our value -> internal id; without it a value is looked up by name in `table`.
+    """
+
+    field: str = Field(pattern=r"^(department|class|location|cseg_[a-z0-9_]+|custcol_[a-z0-9_]+)$")
+    table: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9_]*$")
+    values: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _resolvable(self) -> Dimension:
+        if self.field not in ("department", "class", "location") and not self.values and self.table is None:
+            raise ValueError(f"{self.field} needs `table` (its SuiteQL table) or `values` (our value: internal id)")
+        return self
+
+
+class ForeignFields(_Options):
+    """Two custom journal line fields: transaction currency (free text) and amount in it (free text)."""
+
+    currency: str = Field(pattern=r"^custcol_[a-z0-9_]+$")
+    amount: str = Field(pattern=r"^custcol_[a-z0-9_]+$")
+
+
+class NetSuiteOptions(_Options):
+    """Options of a NetSuite account. docs/erp-netsuite.md explains each.
+
+    account: account id as NetSuite shows it, `1234567` or `1234567_SB1`; must fit the host of base_url.
+    subsidiaries: company name of entities.yaml -> internal id; others are found by their name.
+    create_as: what a new journal's approval is set to; `default` leaves it to the account.
+    foreign_currency: how lines in another currency than the company's are posted.
+    seconds: settle_seconds until a look-up is final, read_seconds / write_seconds of one request at most.
+    """
+
+    account: str = Field(pattern=r"^[A-Za-z0-9]+([_-][A-Za-z0-9]+)?$")
+    algorithm: Literal["PS256", "PS384", "PS512", "ES256", "ES384", "ES512"] = "PS256"
+    mode: Literal["sync", "async"] = "sync"
+    subsidiaries: dict[str, str] = {}
+    create_as: Literal["default", "pending", "approved"] = "default"
+    approval_field: Literal["approvalStatus", "approved"] = "approvalStatus"
+    foreign_currency: Literal["functional", "native"] = "functional"
+    foreign_fields: ForeignFields | None = None
+    dimensions: dict[str, Dimension] = {}
+    reversal_field: str | None = Field(default=None, pattern=r"^custbody_[a-z0-9_]+$")
+    accounting_book: str | None = Field(default=None, pattern=r"^[0-9]+$")
+    settle_seconds: int = Field(default=930, ge=0)
+    read_seconds: int = Field(default=120, gt=0)
+    write_seconds: int = Field(default=300, gt=0, le=900)
+    masters_seconds: int = Field(default=300, ge=0)
+
+    @field_validator("subsidiaries")
+    @classmethod
+    def _internal_ids(cls, value: dict[str, str]) -> dict[str, str]:
+        for company, number in value.items():
+            if not number.isdigit():
+                raise ValueError(f"the internal id of {company!r} must be digits in quotes")
+        return value
+
+    @property
+    def host(self) -> str:
+        """Host of the account's REST services at the vendor."""
+        return f"{self.account.lower().replace('_', '-')}.suitetalk.api.netsuite.com"
+
+
+def erp_problems(vendor: str, credentials: Iterable[str], options: Mapping[str, Any]) -> list[str]:
+    """Sentences on what is wrong with an ERP's credentials and options; values are never repeated."""
+    known, given = CREDENTIALS[vendor], list(credentials)
+    found = [f"credentials need {name!r}" for name in known if name not in given]
+    found += [
+        f"credentials: {name!r} is not used by {vendor}{_hint(name, known)}" for name in given if name not in known
+    ]
+    if vendor != "netsuite":
+        return found
+    try:
+        NetSuiteOptions.model_validate(options)
+    except ValidationError as error:
+        found += [_sentence(e) for e in error.errors(include_url=False, include_input=False)]
+    return found
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _sentence(error: Any) -> str:
+    place = ".".join(str(part) for part in error["loc"])
+    name = f"options.{place}" if place else "options"
+    match error["type"]:
+        case "missing":
+            return f"{name} is missing"
+        case "extra_forbidden":
+            return f"{name} is not known{_hint(str(error['loc'][-1]), NetSuiteOptions.model_fields)}"
+        case "literal_error":
+            return f"{name} must be one of {error['ctx']['expected']}"
+        case "string_pattern_mismatch":
+            return f"{name} must match {error['ctx']['pattern']}"
+        case "value_error":
+            return f"{name}: {error['msg'].removeprefix('Value error, ')}"
+        case _:
+            return f"{name}: {re.sub('^Input ', '', error['msg'])}"

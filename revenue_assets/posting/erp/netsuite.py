@@ -1,0 +1,255 @@
+"""NetSuite behind the ERP port, over SuiteTalk REST and SuiteQL.
+
+The key is the journal's `externalId`, unique per record type and account: NetSuite itself refuses a second journal with
+it, at any distance in time. A journal is POSTed and never PUT, because an upsert of a posted journal would change the
+books. NetSuite answers a create with no content, and `400 USER_ERROR` for an existing external id, a closed period, a
+missing right and an unbalanced journal alike; after a refusal the adapter therefore looks: is the key there, is the
+period open, are the masters there. Texts are evidence for people and decide nothing.
+
+A journal that awaits approval exists but does not count: it is `created` until the ledger's tables show it as posting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import httpx
+
+from revenue_assets.domain.config_erp import NetSuiteOptions
+from revenue_assets.domain.money import MoneyError
+from revenue_assets.posting.erp.documents import held_outcome, reversal_journal
+from revenue_assets.posting.erp.netsuite_auth import Certificate
+from revenue_assets.posting.erp.netsuite_client import NetSuiteClient
+from revenue_assets.posting.erp.netsuite_documents import Documents
+from revenue_assets.posting.erp.netsuite_faults import NetSuiteFault, failure_of, reading
+from revenue_assets.posting.erp.netsuite_jobs import Jobs
+from revenue_assets.posting.erp.netsuite_ledger import Ledger
+from revenue_assets.posting.erp.netsuite_masters import Masters, Subsidiary
+from revenue_assets.posting.erp.port import (
+    AccountBalance,
+    Capabilities,
+    ErpError,
+    ErpPeriod,
+    Failure,
+    Found,
+    Journal,
+    Master,
+    MasterKey,
+    Outcome,
+    PostedDocument,
+    Reversal,
+)
+
+JOURNAL = "journalEntry"
+# Our keys have 32 characters; what NetSuite takes at most is not written where we could read it.
+KEY_LENGTH_MAX = 64
+
+
+class NetSuiteErp:
+    """An ErpPort. `exponents`: currency -> minor-unit digits. `transport` and `page_rows` serve tests."""
+
+    def __init__(
+        self,
+        base_url: str,
+        certificate: Certificate,
+        options: NetSuiteOptions,
+        exponents: Mapping[str, int],
+        *,
+        page_rows: int = 1000,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        _check_host(base_url, options)
+        self._client = NetSuiteClient(
+            base_url,
+            certificate,
+            read_seconds=options.read_seconds,
+            write_seconds=options.write_seconds,
+            page_rows=page_rows,
+            transport=transport,
+        )
+        self._options = options
+        self._capabilities = Capabilities(
+            vendor="netsuite",
+            mode=options.mode,
+            key_length_max=KEY_LENGTH_MAX,
+            key_unique=True,
+            atomic_unit="document",
+            batch_size_max=1,
+            writer_scope="none",
+            posts_itself=True,
+            settle_seconds=options.settle_seconds,
+        )
+        self._masters = Masters(self._client, options.subsidiaries, options.dimensions, options.masters_seconds)
+        self._documents = Documents(self._masters, exponents, self._capabilities, options)
+        self._ledger = Ledger(self._client, self._masters, exponents, options)
+        self._jobs = Jobs(self._client, lambda key: self.find("", [key])[key])
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
+
+    def close(self) -> None:
+        """Gives the connection back."""
+        self._client.close()
+
+    def resolve(self, wanted: Sequence[MasterKey]) -> dict[MasterKey, str]:
+        with reading():
+            self._masters.forget()
+            return {key: known for key in wanted if (known := self._masters.lookup(key)) is not None}
+
+    def ensure(self, masters: Sequence[Master]) -> dict[MasterKey, Failure]:
+        """Journals name no customer and no item; other kinds are not served."""
+        words = "This adapter posts journals only: NetSuite's customers and items are not made from here."
+        return {master.key: Failure("unsupported", words) for master in masters}
+
+    def periods(self, company: str) -> tuple[ErpPeriod, ...]:
+        with reading():
+            self._masters.forget()
+            self._subsidiary(company)
+            return tuple(period.as_port(company) for period in self._masters.periods())
+
+    def preflight(self, documents: Sequence[Journal]) -> dict[str, Failure]:
+        with reading():
+            self._masters.age()
+            refused = self._refused(documents)
+            if refused and not self._masters.is_fresh:
+                self._masters.forget()
+                refused = self._refused(documents)
+            return refused
+
+    def find(self, company: str, keys: Sequence[str]) -> dict[str, tuple[Found, ...]]:
+        """By the ledger's tables; a key they do not show (yet) is asked for as a record, which has no index to lag.
+
+        Keys are unique in the whole account, so a journal in another company is found as well; its read-back names it.
+        """
+        with reading():
+            shown = self._ledger.by_key(keys)
+            return {key: shown.get(key) or self._as_record(key) for key in keys}
+
+    def submit(self, documents: Sequence[Journal]) -> tuple[Outcome, ...]:
+        keys = [document.key for document in documents]
+        if len(set(keys)) != len(keys):
+            raise ValueError("one call has the same key twice")
+        try:
+            refused = self.preflight(documents)
+            outcomes = {key: Outcome(key, failure=failure) for key, failure in refused.items()}
+            outcomes |= self._already_there(documents)
+        except ErpError as error:
+            return tuple(Outcome(key, failure=error.failure) for key in keys)
+        for document in documents:
+            if document.key not in outcomes:
+                outcomes[document.key] = self._create(document)
+        return tuple(self._as_shown([outcomes[key] for key in keys]))
+
+    def poll(self, company: str, job_ids: Mapping[str, str]) -> tuple[Outcome, ...]:
+        return self._jobs.poll_all(job_ids)
+
+    def lines(self, company: str, document_ids: Sequence[str]) -> dict[str, PostedDocument]:
+        with reading():
+            return self._ledger.documents(document_ids)
+
+    def balances(self, company: str, period: str) -> tuple[AccountBalance, ...]:
+        with reading():
+            subsidiary = self._subsidiary(company)
+            found = next((p for p in self._masters.periods() if p.name == period), None)
+            if found is None:
+                raise ErpError(Failure("mapping_missing", f"NetSuite has no posting period {period}."))
+            try:
+                return self._ledger.balances(company, subsidiary.id, found, subsidiary.currency)
+            except MoneyError as error:
+                words = f"A balance of {company} {period} is no money: {error}"
+                raise ErpError(Failure("readback_mismatch", words)) from error
+
+    def reverse(self, request: Reversal) -> Outcome:
+        """A journal of its own with its own key. NetSuite's reversal date is not used: it would change the original,
+        and the journal it makes carries no key."""
+        try:
+            original = self.lines(request.company, [request.document_id]).get(request.document_id)
+        except ErpError as error:
+            return Outcome(request.key, failure=error.failure)
+        document = reversal_journal(original, request)
+        if isinstance(document, Failure):
+            return Outcome(request.key, failure=document)
+        number = original.number if original else None
+        words = f"Reversal of journal {number or request.document_id}: {document.text}".rstrip(": ")
+        return self.submit([replace(document, text=words)])[0]
+
+    # -- one document ------------------------------------------------------------------------------------------
+
+    def _create(self, document: Journal) -> Outcome:
+        """Sends it once. A refusal is explained by looking; while nobody can look, the outcome is unknown."""
+        try:
+            values = self._documents.values(document)
+            if self._options.mode == "async":
+                return self._jobs.submit(JOURNAL, document.key, values)
+            created = self._client.create(JOURNAL, values)
+        except NetSuiteFault as fault:
+            if fault.kind != "refused":
+                return Outcome(document.key, failure=failure_of(fault))
+            return self._explained(fault, document)
+        return Outcome(document.key, "created", created.record_id)
+
+    def _explained(self, fault: NetSuiteFault, document: Journal) -> Outcome:
+        try:
+            there = self._already_there([document], ask_record=True).get(document.key)
+            if there is not None:
+                return there
+            self._masters.forget()
+            known = self.preflight([document]).get(document.key)
+        except ErpError as error:
+            words = f"NetSuite refused the document, and why could not be looked up: {error.failure.message}"
+            return Outcome(document.key, failure=Failure("uncertain", words, fault.evidence))
+        if known is None:
+            return Outcome(document.key, failure=failure_of(fault))
+        return Outcome(document.key, failure=Failure(known.failure_class, known.message, fault.evidence))
+
+    def _already_there(self, documents: Sequence[Journal], *, ask_record: bool = False) -> dict[str, Outcome]:
+        """Outcomes of the keys that NetSuite holds: as it holds them if the content is ours, else a conflict.
+
+        Before a create the ledger's tables are enough: what they do not show yet, NetSuite refuses to make twice.
+        """
+        keys = [document.key for document in documents]
+        with reading():
+            shown = self.find("", keys) if ask_record else self._ledger.by_key(keys)
+        found = {key: hits for key, hits in shown.items() if hits}
+        held = self.lines("", [hits[0].document_id for hits in found.values() if len(hits) == 1]) if found else {}
+        return {d.key: held_outcome(d, found[d.key], held) for d in documents if d.key in found}
+
+    def _as_shown(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """Created journals that the ledger already shows are posted; a look that fails leaves them created."""
+        fresh = [o.key for o in outcomes if o.state == "created" and o.failure is None]
+        if not fresh:
+            return list(outcomes)
+        try:
+            shown = self._ledger.by_key(fresh)
+        except NetSuiteFault:
+            return list(outcomes)
+        return [
+            replace(o, state=hits[0].state, number=hits[0].number)
+            if o.key in fresh and len(hits := shown.get(o.key, ())) == 1 and hits[0].document_id == o.document_id
+            else o
+            for o in outcomes
+        ]
+
+    def _as_record(self, key: str) -> tuple[Found, ...]:
+        record = self._client.record(JOURNAL, key)
+        return () if record is None else (Found(key, str(record["id"]), record.get("tranId"), "created"),)
+
+    def _refused(self, documents: Sequence[Journal]) -> dict[str, Failure]:
+        return {d.key: failure for d in documents if (failure := self._documents.refusal(d)) is not None}
+
+    def _subsidiary(self, company: str) -> Subsidiary:
+        found = self._masters.subsidiary(company)
+        if found is None:
+            raise ErpError(Failure("mapping_missing", f"NetSuite has no subsidiary {company!r} that the role may see."))
+        return found
+
+
+def _check_host(base_url: str, options: NetSuiteOptions) -> None:
+    """A sandbox's journals in the production account would be real: the address must be that of the account."""
+    host = httpx.URL(base_url).host
+    if host.endswith(".netsuite.com") and host != options.host:
+        raise ErpError(
+            Failure("auth", f"The ERP's base_url is {host}, but options.account {options.account} is {options.host}.")
+        )
