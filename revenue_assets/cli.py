@@ -18,6 +18,7 @@ from typing import Any
 import click
 
 from revenue_assets import __version__
+from revenue_assets.audit_cli import audit
 from revenue_assets.policy_cli import init, policy
 from revenue_assets.settings import Settings, SettingsError
 
@@ -238,6 +239,7 @@ def conformance(directory: Path, report: Path | None) -> None:
         sys.exit(run(directory, report, Path(work)))
 
 
+main.add_command(audit)
 main.add_command(policy)
 main.add_command(init)
 

@@ -6,8 +6,6 @@ Everything is opened when it is asked for, so that loading the code location tou
 from __future__ import annotations
 
 import datetime as dt
-import getpass
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +16,7 @@ import dagster as dg
 import duckdb
 
 from revenue_assets.domain.config import Company, SourceInstance, load_company
-from revenue_assets.settings import Settings
+from revenue_assets.settings import Settings, actor
 from revenue_assets.sources.catalogue import source_class
 from revenue_assets.state import currency_exponents
 from revenue_assets.store.engine import StoreError
@@ -115,16 +113,19 @@ class Platform(dg.ConfigurableResource):
         whose run meets this version first."""
         from revenue_assets.store import policies
 
-        policies.put(self.store, self.company.rules, company=self.company.id, author=_user())
+        policies.put(self.store, self.company.rules, company=self.company.id, author=actor())
 
     def export_state(self) -> None:
-        """Writes the snapshots of the landing zone and the operational store that SQL reads."""
+        """Writes the snapshots of the landing zone and the operational store that SQL reads, and anchors the audit
+        log: every step that changes the store ends here."""
         from revenue_assets.landing.files import inventory, write_inventory
+        from revenue_assets.store import anchor
         from revenue_assets.store.export import export_state
 
         files = inventory(self.settings.landing, self.settings.quarantine)
         export_state(self.store, self.settings.state)
         write_inventory(files, self.settings.state)
+        anchor.write(self.store, self.settings.audit_anchor, private_key=self.settings.audit_key())
 
     def now(self) -> dt.datetime:
         return dt.datetime.now(dt.UTC)
@@ -136,11 +137,3 @@ class Platform(dg.ConfigurableResource):
             "as_of": self.settings.as_of.isoformat(),
             "time_zones": {e.id: e.time_zone for e in self.company.entities},
         }
-
-
-def _user() -> str:
-    """Login name of this process; a container may have none."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"

@@ -8,11 +8,15 @@
 | `REVENUE_OVERLAY` | folder of the company's own dbt models (`models/` inside) | none |
 | `REVENUE_AS_OF` | cut-off date `YYYY-MM-DD` | `as_of` in the home's `demo/world.json`, else today (UTC) |
 | `REVENUE_ENV` | `local` or `deploy` | `local` |
+| `REVENUE_ACTOR` | who acts, in the audit log | the login name of the process |
+| `REVENUE_AUDIT_ANCHOR` | file with the audit log's head, outside the store | `audit/anchor.jsonl` under the home |
+| `REVENUE_AUDIT_KEY` | Ed25519 private key (PEM) that signs it, `env:NAME` or `file:PATH` | none: unsigned |
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import getpass
 import json
 import os
 import re
@@ -97,6 +101,22 @@ class Settings:
         return self.home / "published" / "finance.duckdb"
 
     @property
+    def audit_anchor(self) -> Path:
+        named = os.environ.get("REVENUE_AUDIT_ANCHOR")
+        return Path(named).expanduser().absolute() if named else self.home / "audit" / "anchor.jsonl"
+
+    def audit_key(self) -> str | None:
+        """PEM of the private key that signs the audit log's head; None if none is configured."""
+        text = os.environ.get("REVENUE_AUDIT_KEY")
+        if not text:
+            return None
+        from revenue_assets.domain.config import Reference
+
+        if not re.fullmatch(r"(env:[A-Z][A-Z0-9_]*|file:/.+)", text):
+            raise SettingsError("REVENUE_AUDIT_KEY must be a reference, env:NAME or file:/absolute/path.")
+        return Reference(text=text).resolve()
+
+    @property
     def dagster_home(self) -> Path:
         return self.home / "dagster"
 
@@ -145,6 +165,20 @@ class Settings:
         if not instance_yaml.exists() and DAGSTER_YAML.exists():
             instance_yaml.write_text(DAGSTER_YAML.read_text())
         os.environ.update(self.export())
+
+
+def login() -> str:
+    """Login name of this process; a container may have none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+def actor() -> str:
+    """Who acts, as the audit log names them: `REVENUE_ACTOR` where a front end has authenticated the person, else the
+    login name."""
+    return os.environ.get("REVENUE_ACTOR", "").strip() or login()
 
 
 def _as_of(home: Path) -> dt.date:
