@@ -18,6 +18,7 @@ from demo.simulators.runtime import write_private
 # Name -> module and class. A new face is entered here.
 FACES = {
     "rest": ("demo.erp_emulators.rest", "RestFace"),
+    "netsuite": ("demo.erp_emulators.netsuite", "NetSuiteFace"),
 }
 
 

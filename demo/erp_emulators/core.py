@@ -11,6 +11,7 @@ Interface for a face (one module, see `rest`):
     self.erp.find(company, keys)           -> list[Held]  # what a search shows now (index lag)
     self.erp.read(company, ids)            -> list[Held]  # documents by id, altered if the behaviour says so
     self.erp.visible(company, period)      -> list[Held]  # posted documents of a period, for balances and extracts
+    self.erp.everything(altered=...)       -> list[Held]  # all of them, for a query language
     self.erp.ledger.accounts/periods/companies(...)       # masters
 `Refused.code`: see CODES. `HangUp` closes the connection without an answer. Throttling, storms, outage and the
 concurrency limit are met before `answer` is called. Tests look with `documents()`, `copies()`, and set `behaviour`,
@@ -182,6 +183,7 @@ class Emulator:
             self._orphaned(entries, remember)
         if self.behaviour.gateway and self._happens(self.behaviour.gateway):
             self._check(entries)
+            self._check_unique(entries)
             self._later(entries, remember)
             raise Refused("gateway_timeout", "The upstream server did not answer in time.")
         held = self._commit(entries, remember)
@@ -222,6 +224,14 @@ class Emulator:
             raise HangUp
         self._after_commit()
         return job
+
+    def job_of(self, remember: str) -> str | None:
+        """The job that was queued under this idempotency key, as long as it is remembered."""
+        if not self.behaviour.remembers_keys:
+            return None
+        with self.ledger.transaction() as sql:
+            row = sql.execute("select id from job where memory = ?", (remember,)).fetchone()
+        return str(row[0]) if row else None
 
     def job(self, job_id: str) -> Job | None:
         """How far the queued work is; None if there is no such job."""
@@ -268,6 +278,7 @@ class Emulator:
                     self.calls["remembered"] += 1
                     return self._remembered(json.loads(known[0]), entries)
             self._check(entries)
+            self._check_unique(entries)
             with self._lock:
                 lags = [self.dice.uniform(0, self.behaviour.index_lag) for _ in entries]
             held = [self.ledger.add(entry, now + lag) for entry, lag in zip(entries, lags, strict=True)]
@@ -299,7 +310,10 @@ class Emulator:
                 raise Refused("no_period", f"There is no period for {entry.date}.", document=entry.key)
             if period.state != "open":
                 raise Refused("period_closed", f"Period {period.name} is closed.", document=entry.key)
-            if self.behaviour.unique_id and self.ledger.documents("company = ? and key = ?", entry.company, entry.key):
+
+    def _check_unique(self, entries: Sequence[Entry]) -> None:
+        for entry in entries if self.behaviour.unique_id else ():
+            if self.ledger.documents("company = ? and key = ?", entry.company, entry.key):
                 raise Refused("duplicate", f"A document {entry.key} already exists.", document=entry.key)
 
     # -- reads -------------------------------------------------------------------------------------------------
@@ -325,6 +339,11 @@ class Emulator:
         """Posted documents of a period, as far as the index has them."""
         query = "company = ? and period = ? and state = 'posted' and visible_at <= ?"
         return [self._shown(held) for held in self.ledger.documents(query, company, period, self.clock())]
+
+    def everything(self, *, altered: bool) -> list[Held]:
+        """All documents that the index has, drafts too, for an ERP that is read with a query language."""
+        held = self.ledger.documents("visible_at <= ?", self.clock())
+        return [self._shown(one) for one in held] if altered else held
 
     def _shown(self, held: Held) -> Held:
         name = self.behaviour.alter

@@ -103,7 +103,7 @@ def erp_problems(vendor: str, credentials: Iterable[str], options: Mapping[str, 
 
 def _hint(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, list(known), 1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def _sentence(error: Any) -> str:

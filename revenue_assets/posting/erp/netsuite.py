@@ -111,7 +111,10 @@ class NetSuiteErp:
 
     def preflight(self, documents: Sequence[Journal]) -> dict[str, Failure]:
         with reading():
-            self._masters.age()
+            if self._options.mode == "async":
+                self._masters.forget()  # a job's refusal comes when nobody is there to look again
+            else:
+                self._masters.age()
             refused = self._refused(documents)
             if refused and not self._masters.is_fresh:
                 self._masters.forget()

@@ -73,7 +73,8 @@ class NetSuiteClient:
 
         Raises NetSuiteFault. A record is never PUT: an upsert of a posted journal would overwrite it.
         """
-        headers = {"Content-Type": "application/json"}
+        # Left to itself NetSuite drops a field that it does not know, and answers success.
+        headers = {"Content-Type": "application/json", "X-NetSuite-PropertyNameValidation": "Error"}
         if idempotency_key is not None:
             headers |= {"Prefer": "respond-async", "X-NetSuite-Idempotency-Key": idempotency_key}
         response = self._send("POST", f"{RECORDS}/{record_type}", exact_json(values), headers, write=True)
@@ -101,7 +102,7 @@ class NetSuiteClient:
         if task is None:
             return None
         path = f"/services/rest/async/v1/job/{quote(job_id, safe='')}/task/{quote(task, safe='')}/result"
-        response = self._patient_get(path)
+        response, _ = self._patiently("GET", path, None, {})
         return None if response.status_code < 400 else answer_fault(response, write=False)
 
     def query(self, sql: str) -> list[Row]:
@@ -133,24 +134,24 @@ class NetSuiteClient:
     def _page(self, sql: str, offset: int) -> Any:
         path = f"{SUITEQL}?limit={self._page_rows}&offset={offset}"
         headers = {"Content-Type": "application/json", "Prefer": "transient"}
-        response = self._patiently("POST", path, exact_json({"q": sql}), headers)
-        page = _parsed(response)
-        if response.status_code != 200 or not isinstance(page.get("items"), list) or "totalResults" not in page:
+        response, page = self._patiently("POST", path, exact_json({"q": sql}), headers)
+        if not isinstance(page.get("items"), list) or "totalResults" not in page:
             raise answer_fault(response, write=False)
         return page
 
     def _object(self, path: str) -> Row | None:
-        response = self._patient_get(path)
+        response, value = self._patiently("GET", path, None, {})
         if response.status_code == 404:
             return None
         if response.status_code != 200:
             raise answer_fault(response, write=False)
-        return _parsed(response)
+        return value
 
-    def _patient_get(self, path: str) -> httpx.Response:
-        return self._patiently("GET", path, None, {})
+    def _patiently(
+        self, method: str, path: str, body: str | None, headers: Mapping[str, str]
+    ) -> tuple[httpx.Response, Row]:
+        """A read: its answer, and the object in it if it is a success."""
 
-    def _patiently(self, method: str, path: str, body: str | None, headers: Mapping[str, str]) -> httpx.Response:
         def again(error: Exception) -> bool:
             return isinstance(error, NetSuiteFault) and error.kind == "unavailable"
 
@@ -161,7 +162,7 @@ class NetSuiteClient:
                 response = self._send(method, path, body, headers, write=False)
                 if response.status_code >= 500 or response.status_code == 429:
                     raise answer_fault(response, write=False)
-                return response
+                return response, _parsed(response) if response.status_code == 200 else {}
         raise AssertionError("unreachable: the loop returns or raises")
 
     def _send(
