@@ -19,6 +19,8 @@ from demo.simulators.runtime import write_private
 FACES = {
     "rest": ("demo.erp_emulators.rest", "RestFace"),
     "netsuite": ("demo.erp_emulators.netsuite", "NetSuiteFace"),
+    "rest_jobs": ("demo.erp_emulators.rest", "RestJobsFace"),
+    "drop": ("demo.erp_emulators.drop", "DropFace"),
 }
 
 

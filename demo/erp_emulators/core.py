@@ -120,6 +120,10 @@ class Emulator:
         """Key -> documents that carry it, late commits included."""
         return Counter(held.entry.key for held in self.documents())
 
+    def one(self, document_id: str) -> Held:
+        """A document as it was committed."""
+        return self._by_id([document_id])[0]
+
     def settle(self) -> None:
         """What is still in flight commits now, and queued jobs end."""
         self._tick(everything=True)
@@ -175,11 +179,14 @@ class Emulator:
 
     # -- writes ------------------------------------------------------------------------------------------------
 
-    def take(self, entries: Sequence[Entry], *, remember: str | None = None) -> list[Held]:
-        """Creates the documents, all or nothing. Raises Refused or HangUp; they may be there all the same."""
+    def take(self, entries: Sequence[Entry], *, remember: str | None = None, durable: bool = False) -> list[Held]:
+        """Creates the documents, all or nothing. Raises Refused or HangUp; they may be there all the same.
+
+        `durable`: the request lies safe with the ERP (a file), so that its caller's death changes nothing of it.
+        """
         self.calls["take"] += 1
         self._thread.wrote = True
-        if self._spring("received"):
+        if self._spring("received") and not durable:
             self._orphaned(entries, remember)
         if self.behaviour.gateway and self._happens(self.behaviour.gateway):
             self._check(entries)
@@ -214,7 +221,7 @@ class Emulator:
         with self.ledger.transaction() as sql:
             known = None
             if remember is not None and self.behaviour.remembers_keys:
-                known = sql.execute("select id from job where memory = ?", (remember,)).fetchone()
+                known = sql.execute("select id from job where memory = ? and error is null", (remember,)).fetchone()
             if known is None:
                 cursor = sql.execute(
                     "insert into job (due, memory, body) values (?, ?, ?)", (due, remember, dump_entries(entries))
@@ -364,13 +371,13 @@ class Emulator:
             for number, due, memory, body in sql.execute(query, (until,)).fetchall():
                 sql.execute("delete from in_flight where id = ?", (number,))
                 try:
-                    self._commit(load_entries(body), memory, due)
+                    self._commit(load_entries(body), memory, min(due, now))
                 except Refused:
                     self.calls["late and refused"] += 1
             query = "select id, due, body from job where due <= ? and ids is null and error is null order by due"
             for number, due, body in sql.execute(query, (until,)).fetchall():
                 try:
-                    ids = json.dumps([held.id for held in self._commit(load_entries(body), None, due)])
+                    ids = json.dumps([held.id for held in self._commit(load_entries(body), None, min(due, now))])
                     sql.execute("update job set ids = ? where id = ?", (ids, number))
                 except Refused as error:
                     sql.execute("update job set error = ? where id = ?", (f"{error.code}: {error}", number))

@@ -40,6 +40,16 @@ class Face:
         """How this ERP words a refusal."""
         raise NotImplementedError
 
+    def start(self) -> None:
+        """Begins what it does besides answering; `stop` ends it."""
+
+    def stop(self) -> None:
+        """See `start`."""
+
+    def settle(self) -> None:
+        """What is under way ends now."""
+        self.erp.settle()
+
     # What all have.
 
     def handle(self, request: Request) -> Response:
@@ -87,10 +97,11 @@ class Face:
             case "restart":
                 erp.restart()
             case "settle":
-                erp.settle()
+                self.settle()
             case "period":
                 erp.ledger.set_period(order["company"], order["name"], order["state"])
             case "copies":
+                self.settle()
                 return dict(erp.copies())
             case "calls":
                 return dict(erp.calls)
@@ -104,7 +115,9 @@ def serving(face: Face, log: Callable[[str], None] = lambda _: None) -> Iterator
     """Serves the face on a free loopback port inside this process; yields its base URL."""
     server = LoopbackServer(face, log=log)
     server.start()
+    face.start()
     try:
         yield server.base_url
     finally:
+        face.stop()
         server.stop()

@@ -178,6 +178,11 @@ class Ledger:
         with self.transaction() as sql:
             sql.execute("update document set state = ? where id = ?", (state, int(document_id)))
 
+    def replace(self, document_id: str, entry: Entry) -> None:
+        """Other content under the same id, as only a database user could make it."""
+        with self.transaction() as sql:
+            sql.execute("update document set body = ? where id = ?", (_dump(entry), int(document_id)))
+
     def delete(self, document_id: str) -> None:
         """As only a database user could."""
         with self.transaction() as sql:

@@ -1,14 +1,11 @@
 """The generic REST contract (docs/erp-rest.openapi.yaml) as an in-house ledger would serve it, in front of the emulated
-books. `asynchronous` makes every create a job."""
+books. `RestJobsFace` makes every create a job."""
 
 from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -27,14 +24,10 @@ class RestFace(Face):
 
     name = "rest"
 
-    def __init__(
-        self, root: Path, *, clock: Callable[[], float] = time.time, asynchronous: bool = False, token: str = TOKEN
-    ) -> None:
-        super().__init__(root, clock=clock)
-        self.asynchronous, self.token = asynchronous, token
+    asynchronous = False
 
     def answer(self, request: Request) -> Response:
-        if request.headers.get("authorization") != f"Bearer {self.token}":
+        if request.headers.get("authorization") != f"Bearer {TOKEN}":
             raise Refused("unauthorised", "The token is not valid.")
         match = _PATH.fullmatch(request.path)
         if match is None:
@@ -73,7 +66,7 @@ class RestFace(Face):
             job = self.erp.enqueue([entry], remember=key)
             return Response(202, dumps({"id": job, "state": "queued"}))
         (held,) = self.erp.take([entry], remember=key)
-        return Response(201, dumps(_journal(held)))
+        return Response(201, dumps(journal_record(held)))
 
     def _journals(self, request: Request, company: str) -> Response:
         keys = [value for name, value in request.query if name == "external_id"]
@@ -81,7 +74,7 @@ class RestFace(Face):
         if len(keys) + len(ids) > PAGE_MAX or bool(keys) == bool(ids):
             raise Refused("invalid", f"Ask for 1 to {PAGE_MAX} external_id or id values.")
         held = self.erp.find(company, keys) if keys else self.erp.read(company, ids)
-        return _ok({"journals": [_journal(one) for one in held]})
+        return _ok({"journals": [journal_record(one) for one in held]})
 
     def _balances(self, company: str, period: str) -> Response:
         currency = self.erp.ledger.companies()[company]
@@ -102,7 +95,14 @@ class RestFace(Face):
             raise Refused("unknown_document", "There is no such job.")
         code, _, message = job.error.partition(": ")
         error = {"error": {"code": code, "message": message}} if job.error else {}
-        return {"id": job.id, "state": job.state, "journals": [_journal(held) for held in job.documents], **error}
+        return {"id": job.id, "state": job.state, "journals": [journal_record(held) for held in job.documents], **error}
+
+
+class RestJobsFace(RestFace):
+    """The same ledger, but a create is answered 202 with a job."""
+
+    name = "rest_jobs"
+    asynchronous = True
 
 
 def _ok(value: Any) -> Response:
@@ -126,10 +126,10 @@ def _entry(company: str, body: dict[str, Any], functional: str) -> Entry:
         lines = tuple(
             EntryLine(
                 account=line["account"],
-                debit=_minor(line["debit"], functional),
-                credit=_minor(line["credit"], functional),
+                debit=minor(line["debit"], functional),
+                credit=minor(line["credit"], functional),
                 currency=line["currency"],
-                amount=_minor(line["amount"], line["currency"]),
+                amount=minor(line["amount"], line["currency"]),
                 text=line.get("text", ""),
                 dimensions=line.get("dimensions", {}),
             )
@@ -148,7 +148,7 @@ def _entry(company: str, body: dict[str, Any], functional: str) -> Entry:
         raise Refused("invalid", f"The journal lacks or has a wrong {error}.") from error
 
 
-def _journal(held: Held) -> dict[str, Any]:
+def journal_record(held: Held) -> dict[str, Any]:
     entry = held.entry
     return {
         "id": held.id,
@@ -184,7 +184,7 @@ def _period(period: Any) -> dict[str, str]:
     }
 
 
-def _minor(text: Any, currency: str) -> int:
+def minor(text: Any, currency: str) -> int:
     """Refuses numbers that are not text, unknown currencies and digits beyond the currency's."""
     if not isinstance(text, str) or currency not in EXPONENTS:
         raise Refused("invalid", f"{text!r} {currency} is not an amount.")

@@ -151,10 +151,10 @@ class SourceInstance(_Frozen):
 class Erp(_Frozen):
     """The ERP that journals are posted to."""
 
-    vendor: Literal["tryton", "netsuite"]
+    vendor: Literal["tryton", "netsuite", "generic_rest", "generic_csv"]
     base_url: Reference
     database: Reference | None = None
-    credentials: dict[str, Reference]
+    credentials: dict[str, Reference] = {}
     options: dict[str, Any] = {}
 
     _ref = field_validator("base_url", "database", mode="before")(_reference)

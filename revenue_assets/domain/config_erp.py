@@ -9,9 +9,14 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-CREDENTIALS: dict[str, tuple[str, ...]] = {
-    "tryton": ("user", "password"),
-    "netsuite": ("client_id", "certificate_id", "private_key"),
+from revenue_assets.domain.config_erp_generic import DropOptions, GenericOptions
+
+# Sets of credentials of which one must be given.
+CREDENTIALS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "tryton": (("user", "password"),),
+    "netsuite": (("client_id", "certificate_id", "private_key"),),
+    "generic_rest": (("token",), ("user", "password")),
+    "generic_csv": ((),),
 }
 
 
@@ -87,18 +92,28 @@ class NetSuiteOptions(_Options):
 
 def erp_problems(vendor: str, credentials: Iterable[str], options: Mapping[str, Any]) -> list[str]:
     """Sentences on what is wrong with an ERP's credentials and options; values are never repeated."""
-    known, given = CREDENTIALS[vendor], list(credentials)
+    given = list(credentials)
+    # The set that is meant is the one of which most is there.
+    known = max(CREDENTIALS[vendor], key=lambda names: len(set(names) & set(given)))
     found = [f"credentials need {name!r}" for name in known if name not in given]
     found += [
         f"credentials: {name!r} is not used by {vendor}{_hint(name, known)}" for name in given if name not in known
     ]
-    if vendor != "netsuite":
+    model = OPTIONS.get(vendor)
+    if model is None:
         return found
     try:
-        NetSuiteOptions.model_validate(options)
+        model.model_validate(options)
     except ValidationError as error:
-        found += [_sentence(e) for e in error.errors(include_url=False, include_input=False)]
+        found += [_sentence(e, model) for e in error.errors(include_url=False, include_input=False)]
     return found
+
+
+OPTIONS: dict[str, type[BaseModel]] = {
+    "netsuite": NetSuiteOptions,
+    "generic_rest": GenericOptions,
+    "generic_csv": DropOptions,
+}
 
 
 def _hint(name: str, known: Iterable[str]) -> str:
@@ -106,14 +121,14 @@ def _hint(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-def _sentence(error: Any) -> str:
+def _sentence(error: Any, model: type[BaseModel]) -> str:
     place = ".".join(str(part) for part in error["loc"])
     name = f"options.{place}" if place else "options"
     match error["type"]:
         case "missing":
             return f"{name} is missing"
         case "extra_forbidden":
-            return f"{name} is not known{_hint(str(error['loc'][-1]), NetSuiteOptions.model_fields)}"
+            return f"{name} is not known{_hint(str(error['loc'][-1]), model.model_fields)}"
         case "literal_error":
             return f"{name} must be one of {error['ctx']['expected']}"
         case "string_pattern_mismatch":

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from revenue_assets.domain.config import Erp
 from revenue_assets.domain.config_erp import NetSuiteOptions
+from revenue_assets.domain.config_erp_generic import DropOptions, GenericOptions
 from revenue_assets.posting.erp.port import ErpPort
 
 
@@ -32,4 +34,14 @@ def erp_port(config: Erp, exponents: Mapping[str, int]) -> ErpPort:
             secrets["client_id"], secrets["certificate_id"], secrets["private_key"], options.algorithm
         )
         return NetSuiteErp(config.base_url.resolve(), certificate, options, exponents)
+    if config.vendor == "generic_rest":
+        from revenue_assets.posting.erp.generic_rest import GenericRestErp
+
+        rest = GenericOptions.model_validate(config.options)
+        return GenericRestErp(config.base_url.resolve(), secrets, rest, exponents)
+    if config.vendor == "generic_csv":
+        from revenue_assets.posting.erp.generic_csv import GenericCsvErp
+
+        drop = DropOptions.model_validate(config.options)
+        return GenericCsvErp(Path(config.base_url.resolve()), drop, exponents)
     raise ValueError(f"no adapter for ERP vendor {config.vendor!r}")
