@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from revenue_assets.posting.batches import cut
 from revenue_assets.posting.booking import book
 from revenue_assets.posting.outbox import DrainReport, Limits, drain, replay
 from revenue_assets.store import outbox
+from revenue_assets.store.engine import open_store
+from revenue_assets.store.ledger import Journal
 
 PATIENT = Limits(max_wait_seconds=600.0)
 
@@ -37,17 +40,27 @@ def account(tmp_path: Path, clock: Clock) -> Iterator[Account]:
         yield account
 
 
-@pytest.fixture
-def house(tmp_path: Path) -> House:
+@pytest.fixture(scope="module")
+def cut_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three batches of the US company and one of the German one, cut and not yet sent."""
-    house = House.build(tmp_path / "house")
+    house = House.build(tmp_path_factory.mktemp("books") / "house")
     house.should(
         invoice("i1", "2026-01-05", 120_000), recognition("r1", "2026-01-31", 10_000),
         invoice("i2", "2026-02-05", 60_000), invoice("d1", "2026-02-07", 99_999, entity="DE"),
     )  # fmt: skip
     book(house.store, house.journal, house.warehouse, house.state, AS_OF)
     cut(house.store, house.journal, house.state, AS_OF, tenant="t")
-    return house
+    house.store.close()
+    return house.root
+
+
+@pytest.fixture
+def house(cut_once: Path, tmp_path: Path) -> Iterator[House]:
+    """A copy of the cut batches for one test."""
+    root = Path(shutil.copytree(cut_once, tmp_path / "house"))
+    store = open_store(f"sqlite:///{root / 'store' / 'operational.sqlite'}")
+    yield House(root, store, Journal(root / "journal"), root / "state", root / "warehouse" / "revenue.duckdb")
+    store.close()
 
 
 def post(house: House, account: Account, clock: Clock, *, limits: Limits = PATIENT, **options: Any) -> DrainReport:
