@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from demo.erp_emulators.face import serving
 from demo.erp_emulators.netsuite import NetSuiteFace
 from revenue_assets.domain.config_erp import NetSuiteOptions
@@ -31,7 +33,14 @@ class Account:
     face: NetSuiteFace
     url: str
 
-    def adapter(self, *, certificate: Certificate | None = None, page_rows: int = 1000, **options: Any) -> NetSuiteErp:
+    def adapter(
+        self,
+        *,
+        certificate: Certificate | None = None,
+        page_rows: int = 1000,
+        transport: httpx.BaseTransport | None = None,
+        **options: Any,
+    ) -> NetSuiteErp:
         settings = {"account": "TSTDRV1", "algorithm": self.face.integration.algorithm, "settle_seconds": 0}
         return NetSuiteErp(
             self.url,
@@ -39,6 +48,7 @@ class Account:
             NetSuiteOptions.model_validate(settings | options),
             EXPONENTS,
             page_rows=page_rows,
+            transport=transport,
         )
 
     @property

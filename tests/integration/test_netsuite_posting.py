@@ -54,7 +54,7 @@ def test_a_journal_arrives_as_sent_and_once(account, erp):
     assert (outcome.state, outcome.already_there, outcome.failure) == ("posted", False, None)
     held = erp.lines("US Inc", [outcome.document_id])[outcome.document_id]
     assert compare(document, held) == []
-    assert (held.number, held.period, held.state) == (outcome.number, "Mar 2026", "posted")
+    assert (held.number, held.period, held.state) == (outcome.number, "2026-03", "posted")
     (again,) = account.adapter().submit([document])
     assert (again.document_id, again.already_there) == (outcome.document_id, True)
     assert dict(account.face.erp.copies()) == {"k1": 1}
@@ -70,7 +70,7 @@ def test_amounts_of_every_precision_are_exact(erp, company, amount):
     held = erp.lines(company, [outcome.document_id])[outcome.document_id]
     assert compare(document, held) == []
     assert held.lines[0].debit == amount
-    balances = {b.account_code: b.balance for b in erp.balances(company, "Mar 2026")}
+    balances = {b.account_code: b.balance for b in erp.balances(company, "2026-03")}
     assert balances == {"1100": amount, "2100": -amount}
 
 
@@ -116,7 +116,7 @@ def test_masters_are_those_that_take_postings(account, erp):
     assert [key.code for key in erp.resolve(wanted)] == ["US Inc", "1100", "EUR"]
     periods = erp.periods("US Inc")
     assert len(periods) == 24, "no quarter, year or adjustment period"
-    assert (periods[14].name, periods[14].end_date) == ("Mar 2026", MARCH)
+    assert (periods[14].name, periods[14].end_date) == ("2026-03", MARCH)
     account.face.close_period("2026-03", "locked")
     assert erp.periods("US Inc")[14].state == "closed"
 

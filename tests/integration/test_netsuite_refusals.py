@@ -256,7 +256,7 @@ def test_reads_are_patient_and_then_say_so(account, erp, monkeypatch):
     assert len(erp.periods("US Inc")) == 24
     account.face.erp.down = True
     with pytest.raises(ErpError) as caught:
-        erp.balances("US Inc", "Mar 2026")
+        erp.balances("US Inc", "2026-03")
     assert caught.value.failure.failure_class == "unavailable"
 
 

@@ -48,13 +48,13 @@ def test_a_pending_journal_is_created_and_posted_only_when_approved(account):
     (outcome,) = erp.submit([document])
     assert (outcome.state, outcome.failure) == ("created", None)
     assert erp.lines("US Inc", [outcome.document_id])[outcome.document_id].state == "created"
-    assert erp.balances("US Inc", "Mar 2026") == (), "it does not count"
+    assert erp.balances("US Inc", "2026-03") == (), "it does not count"
     (again,) = erp.submit([document])
     assert (again.state, again.already_there) == ("created", True), "asked again, it waits on"
     account.face.approve(outcome.document_id)
     (hit,) = erp.find("US Inc", ["k1"])["k1"]
     assert (hit.state, hit.document_id) == ("posted", outcome.document_id)
-    assert [b.balance for b in erp.balances("US Inc", "Mar 2026")] == [12_000, -12_000]
+    assert [b.balance for b in erp.balances("US Inc", "2026-03")] == [12_000, -12_000]
     assert dict(account.face.erp.copies()) == {"k1": 1}
 
 

@@ -97,7 +97,7 @@ class Documents:
         if period is None:
             return Failure("mapping_missing", f"NetSuite has no posting period for {document.accounting_date}.")
         if not period.is_open:
-            return Failure("period_closed", f"Period {period.name} is closed or locked in NetSuite.")
+            return Failure("period_closed", f"Period {period.name} ({period.label}) is closed or locked in NetSuite.")
         return None
 
     def _mapping_gap(self, document: Journal, subsidiary: Subsidiary) -> str | None:

@@ -40,10 +40,15 @@ class Currency:
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A posting period (no quarter, no year, no adjustment period). NetSuite's periods are those of the account."""
+    """A posting period (no quarter, no year, no adjustment period). NetSuite's periods are those of the account.
+
+    name: `YYYY-MM`, the month of its middle day, as the platform names months and periods of weeks. label: NetSuite's
+    own name, which is in the account's language and people may change.
+    """
 
     id: str
     name: str
+    label: str
     start_date: dt.date
     end_date: dt.date
     is_open: bool
@@ -180,16 +185,16 @@ class Masters:
             "TO_CHAR(enddate, 'YYYY-MM-DD') AS enddate, closed, alllocked FROM accountingperiod "
             "WHERE isposting = 'T' AND isquarter = 'F' AND isyear = 'F' AND isadjust = 'F' ORDER BY startdate, id"
         )
-        return tuple(
-            Period(
-                str(row["id"]),
-                row["periodname"],
-                dt.date.fromisoformat(row["startdate"]),
-                dt.date.fromisoformat(row["enddate"]),
-                row["closed"] == "F" and row["alllocked"] == "F",
-            )
-            for row in self._client.query(sql)
-        )
+        found: dict[str, Period] = {}
+        for row in self._client.query(sql):
+            start, end = dt.date.fromisoformat(row["startdate"]), dt.date.fromisoformat(row["enddate"])
+            name = f"{start + (end - start) / 2:%Y-%m}"
+            if name in found:
+                words = f"Posting periods {found[name].label} and {row['periodname']} are both {name}."
+                raise ErpError(Failure("mapping_missing", words))
+            is_open = row["closed"] == "F" and row["alllocked"] == "F"
+            found[name] = Period(str(row["id"]), name, row["periodname"], start, end, is_open)
+        return tuple(found.values())
 
     def _dimension_values(self, name: str) -> dict[str, str]:
         dimension = self.dimensions[name]
