@@ -17,6 +17,8 @@ from revenue_assets.posting.erp.port import ErpPort, Journal, Line, Outcome
 # What happens to the first write; `dead_reads`: no read is answered.
 Fault = Literal["auth", "throttled", "unavailable", "server_error", "lost_request", "lost_answer", "dead_reads"]
 POLLS_MAX = 400
+# What a throttled write is told to wait.
+RETRY_AFTER = 7
 _numbers = itertools.count(1)
 
 
@@ -25,13 +27,14 @@ class ErpBench:
     """One ERP to try, set up with a company, three accounts and open periods.
 
     exponents: minor-unit digits by currency; `foreign` are currencies other than the company's that lines may have,
-    best of 0, 2 and 3 digits. date: a day in an open period called `YYYY-MM`. closable: a period of the company that
-    the suite may close and open again. port: a new adapter, as the product would make it.
+    best of 0, 2 and 3 digits. date: a day in an open period. closable: another month (`YYYY-MM`) of the company, whose
+    period the suite may close and open again. period_name: the ERP's own name of a month. port: a new adapter, as the
+    product would make it.
 
     The rest looks at the ledger, or changes it, as its own people would, never through the adapter. copies: key ->
     documents that carry it. alter: makes one posted document different by one minor unit on two lines. origin: id of
-    the document that this one is recorded to reverse. set_period: `open` or `closed`. settle: lets queued work end.
-    faulty: an adapter whose next write meets the fault (HTTP adapters; see `HttpErpConformance`).
+    the document that this one is recorded to reverse. set_period: month, `open` or `closed`. settle: lets queued work
+    end. faulty: an adapter whose next write meets the fault (HTTP adapters; see `HttpErpConformance`).
     """
 
     company: str
@@ -46,8 +49,14 @@ class ErpBench:
     origin: Callable[[str], str | None]
     set_period: Callable[[str, str], None]
     foreign: tuple[str, ...] = ()
+    period_name: Callable[[str], str] = lambda month: month
     settle: Callable[[], None] = lambda: None
     faulty: Callable[[Fault], ErpPort] | None = None
+
+    @property
+    def period(self) -> str:
+        """The ERP's name of the period that the suite posts into."""
+        return self.period_name(f"{self.date:%Y-%m}")
 
     def journal(self, *amounts: int, currency: str | None = None, **changes: object) -> Journal:
         """A journal of signed minor units, debit positive, over the accounts in turn; balanced amounts please.
@@ -98,7 +107,9 @@ class FaultyTransport(httpx.BaseTransport):
         self,
         fault: Fault,
         is_write: Callable[[httpx.Request], bool],
-        throttled: Callable[[], httpx.Response] = lambda: httpx.Response(429, headers={"Retry-After": "7"}, text="{}"),
+        throttled: Callable[[], httpx.Response] = lambda: httpx.Response(
+            429, headers={"Retry-After": f"{RETRY_AFTER}"}, text="{}"
+        ),
     ) -> None:
         self._fault, self._is_write, self._throttled = fault, is_write, throttled
         self._inner = httpx.HTTPTransport()

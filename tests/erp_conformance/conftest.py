@@ -5,6 +5,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("revenue_assets.testing.erp_bench", "revenue_assets.testing.erp_conformance")
+pytest.register_assert_rewrite("revenue_assets.testing")
 for beside in ("integration", "unit"):
     sys.path.insert(0, str(Path(__file__).parents[1] / beside))

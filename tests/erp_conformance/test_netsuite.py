@@ -8,12 +8,20 @@ from pathlib import Path
 
 import httpx
 import pytest
+import stamina
 from emulated import ACCOUNTS, COMPANY, EXPONENTS, SETUP, alter, copies_of
 from netsuite_account import FOREIGN, Account, running
 
 from revenue_assets.posting.erp.netsuite import NetSuiteErp
 from revenue_assets.testing.erp_bench import ErpBench, Fault, FaultyTransport
 from revenue_assets.testing.erp_conformance import HttpErpConformance
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting() -> Iterator[None]:
+    """What the client would try again by itself is a failure at once."""
+    with stamina.set_testing(True, attempts=1):
+        yield
 
 
 def bench_of(account: Account, mode: str) -> ErpBench:
