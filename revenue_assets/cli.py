@@ -19,8 +19,9 @@ import click
 
 from revenue_assets import __version__
 from revenue_assets.audit_cli import audit
+from revenue_assets.exceptions_cli import exceptions
 from revenue_assets.policy_cli import init, policy
-from revenue_assets.settings import Settings, SettingsError
+from revenue_assets.settings import Settings
 
 PERIOD = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 
@@ -56,15 +57,21 @@ def sentences() -> Iterator[None]:
         raise
 
 
-def _told() -> tuple[type[Exception], ...]:
-    """Errors whose message is a sentence. Imported only once there is one: some of their modules are heavy."""
-    from revenue_assets.domain.strict_yaml import ConfigError
-    from revenue_assets.project import ManifestError
-    from revenue_assets.sources.base import SourceError
-    from revenue_assets.store.engine import StoreError
-    from revenue_assets.trace import TraceError
+# Errors whose message is a sentence, by the module that has them.
+_TOLD = {
+    "revenue_assets.domain.periods": "PeriodError",
+    "revenue_assets.domain.strict_yaml": "ConfigError",
+    "revenue_assets.project": "ManifestError",
+    "revenue_assets.settings": "SettingsError",
+    "revenue_assets.sources.base": "SourceError",
+    "revenue_assets.store.engine": "StoreError",
+    "revenue_assets.trace": "TraceError",
+}
 
-    return ConfigError, ManifestError, SettingsError, SourceError, StoreError, TraceError
+
+def _told() -> tuple[type[Exception], ...]:
+    """Those of them that can have been raised: a module that nobody imported has raised nothing, and some are heavy."""
+    return tuple(getattr(sys.modules[module], name) for module, name in _TOLD.items() if module in sys.modules)
 
 
 @contextlib.contextmanager
@@ -240,6 +247,7 @@ def conformance(directory: Path, report: Path | None) -> None:
 
 
 main.add_command(audit)
+main.add_command(exceptions)
 main.add_command(policy)
 main.add_command(init)
 

@@ -8,6 +8,7 @@ from revenue_assets.assets.finance import PERIOD_CLOSE
 from revenue_assets.assets.posting import ERP_DOCUMENTS
 from revenue_assets.checks.reconciliation import CHECK, CODES, reconciliation_key
 from revenue_assets.partitions import months
+from revenue_assets.replay_job import exception_replay_job
 
 erp_posting_job = dg.define_asset_job(
     "erp_posting_job",
@@ -40,4 +41,4 @@ monthly_close_job = dg.define_asset_job(
     tags={"cadence": "close"},
 )
 
-JOBS = [erp_posting_job, daily_posting_job, refresh_job, publish_job, monthly_close_job]
+JOBS = [erp_posting_job, daily_posting_job, refresh_job, publish_job, monthly_close_job, exception_replay_job]

@@ -141,7 +141,7 @@ def replay(store: Store, batch_key: str, *, actor: str, note: str = "", clock: C
             now,
             actor,
         )
-        audit.record(connection, now, exceptions.clear_batch(connection, batch_key, now))
+        audit.record(connection, now, exceptions.ready_for_replay(connection, batch_key, actor, note or None))
     return after
 
 

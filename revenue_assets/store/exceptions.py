@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, insert, select, update
 
-from revenue_assets.domain.failures import BLOCKING_CLASSES, EXCEPTION_OWNERS, FALLBACK_OWNER
+from revenue_assets.domain.failures import BLOCKING_CLASSES, CLASSES, EXCEPTION_OWNERS, FALLBACK_OWNER
 from revenue_assets.store import audit
 from revenue_assets.store.clock import SYSTEM_CLOCK, Clock
 from revenue_assets.store.engine import Store, StoreError
@@ -82,6 +82,13 @@ def owner_of(category: str, recon_owner: str | None, class_owners: Mapping[str, 
     return class_owners.get(category) or recon_owner or EXCEPTION_OWNERS.get(category) or FALLBACK_OWNER
 
 
+def next_step(category: str) -> str:
+    """What to do about an exception of a class, where whoever raised it did not say; never nothing."""
+    if category in CLASSES:
+        return CLASSES[category].next_step
+    return "Find the cause by the reference and correct it at its source; the next run clears it by itself."
+
+
 def blocks(category: str) -> bool:
     return category in BLOCKING_CLASSES
 
@@ -106,12 +113,15 @@ def sync(connection: Connection, origin: str, items: Iterable[Item], now: dt.dat
         if old["status"] == RESOLVED or (old["status"] == ACCEPTED and old["amount"] != item.amount):
             reopened += 1
             values |= _reopened(old["reopened"], now)
-            log.append(audit.Entry("system", "exception", f"exception:{key}", old["status"], OPEN, "seen again"))
+            log.append(_entry("system", key, old["status"], OPEN, "seen again"))
         else:
             values |= {
                 c: old[c]
                 for c in ("status", "opened_at", "reopened", "cleared_at", "resolution", "resolved_at", "resolved_by")
             }
+            if old["status"] == READY_FOR_REPLAY:
+                values["status"] = OPEN
+                log.append(_entry("system", key, READY_FOR_REPLAY, OPEN, "looked at again: it is still there"))
         updates.append(values | {"key_": key})
     gone = [key for key, old in known.items() if key not in seen and old["status"] != RESOLVED]
     if new:
@@ -121,13 +131,8 @@ def sync(connection: Connection, origin: str, items: Iterable[Item], now: dt.dat
             columns = [c for c in rows[0] if c != "key_"]
             statement = update(exceptions).where(exceptions.c.exception_id == bindparam("key_"))
             connection.execute(statement.values({c: bindparam(c) for c in columns}), rows)
-    log += [
-        audit.Entry("system", "exception", f"exception:{row['exception_id']}", None, OPEN, row["category"])
-        for row in new
-    ]
-    log += [
-        audit.Entry("system", "exception", f"exception:{key}", known[key]["status"], RESOLVED, CLEARED) for key in gone
-    ]
+    log += [_entry("system", row["exception_id"], None, OPEN, row["category"]) for row in new]
+    log += [_entry("system", key, known[key]["status"], RESOLVED, CLEARED) for key in gone]
     audit.record(connection, now, log)
     still = sum(
         1
@@ -147,8 +152,11 @@ def raise_one(connection: Connection, origin: str, item: Item, now: dt.datetime)
         values = _facts(item) | {"last_seen_at": now}
         if old["status"] in DONE:
             values |= _reopened(old["reopened"], now)
+        elif old["status"] == READY_FOR_REPLAY:  # the replay failed as before: same exception, same age
+            values |= {"status": OPEN, "reopened": old["reopened"] + 1}
         connection.execute(update(exceptions).where(exceptions.c.exception_id == key).values(**values))
-    return audit.Entry("system", "exception", f"exception:{key}", old and old["status"], OPEN, item.category)
+    after = OPEN if old is None or old["status"] in DONE | {READY_FOR_REPLAY} else old["status"]
+    return _entry("system", key, old and old["status"], after, item.category)
 
 
 def clear_batch(connection: Connection, batch_key: str, now: dt.datetime) -> list[audit.Entry]:
@@ -156,12 +164,25 @@ def clear_batch(connection: Connection, batch_key: str, now: dt.datetime) -> lis
     mine = and_(
         exceptions.c.idempotency_key == batch_key, exceptions.c.origin == "posting", exceptions.c.status != RESOLVED
     )
-    keys: list[str] = list(connection.scalars(select(exceptions.c.exception_id).where(mine)))
-    for key in keys:
+    query = select(exceptions.c.exception_id, exceptions.c.status).where(mine)
+    found: dict[str, str] = dict(connection.execute(query).all())
+    for key in found:
         row = _cleared_row(key, now)
         row.pop("key_")
         connection.execute(update(exceptions).where(exceptions.c.exception_id == key).values(**row))
-    return [audit.Entry("system", "exception", f"exception:{key}", OPEN, RESOLVED, CLEARED) for key in keys]
+    return [_entry("system", key, status, RESOLVED, CLEARED) for key, status in found.items()]
+
+
+def ready_for_replay(connection: Connection, batch_key: str, actor: str, note: str | None) -> list[audit.Entry]:
+    """Marks every open exception about one posting batch, which a person takes up again; it keeps its age until the
+    batch is verified. Returns the audit entries to record."""
+    mine = and_(
+        exceptions.c.idempotency_key == batch_key, exceptions.c.origin == "posting", exceptions.c.status.not_in(DONE)
+    )
+    query = select(exceptions.c.exception_id, exceptions.c.status).where(mine)
+    found: dict[str, str] = dict(connection.execute(query).all())
+    connection.execute(update(exceptions).where(mine).values(status=READY_FOR_REPLAY))
+    return [_entry(actor, key, old, READY_FOR_REPLAY, note) for key, old in found.items()]
 
 
 def set_status(
@@ -198,11 +219,8 @@ def set_status(
             "resolved_at": now if done else None,
         }
         connection.execute(update(exceptions).where(exceptions.c.exception_id == exception_key).values(**values))
-        audit.record(
-            connection,
-            now,
-            [audit.Entry(actor, "exception", f"exception:{exception_key}", old["status"], status, note or None)],
-        )
+        words = "; ".join(w for w in (f"assigned to {assignee}" if assignee else "", note) if w)
+        audit.record(connection, now, [_entry(actor, exception_key, old["status"], status, words or None)])
 
 
 def accepted_references(connection: Connection, origin: str, category: str) -> set[str]:
@@ -220,8 +238,15 @@ def all_exceptions(store: Store, *, open_only: bool = False) -> list[dict[str, A
         return [dict(row) for row in connection.execute(query).mappings()]
 
 
+def _entry(actor: str, key: str, old: str | None, new: str, words: str | None) -> audit.Entry:
+    """The log's line about a change of status, readable as it stands."""
+    detail = f"{old or 'new'} -> {new}" + (f": {words}" if words else "")
+    return audit.Entry(actor, "exception", f"exception:{key}", old, new, detail)
+
+
 def _facts(item: Item) -> dict[str, Any]:
     facts = item._asdict()
+    facts["next_action"] = item.next_action or next_step(item.category)
     facts["source_reference"] = facts.pop("reference")
     del facts["key"]
     return facts
