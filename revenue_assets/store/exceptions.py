@@ -156,7 +156,7 @@ def raise_one(connection: Connection, origin: str, item: Item, now: dt.datetime)
             values |= {"status": OPEN, "reopened": old["reopened"] + 1}
         connection.execute(update(exceptions).where(exceptions.c.exception_id == key).values(**values))
     after = OPEN if old is None or old["status"] in DONE | {READY_FOR_REPLAY} else old["status"]
-    return _entry("system", key, old and old["status"], after, item.category)
+    return _entry("system", key, None if old is None else old["status"], after, item.category)
 
 
 def clear_batch(connection: Connection, batch_key: str, now: dt.datetime) -> list[audit.Entry]:
