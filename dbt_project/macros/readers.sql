@@ -1,7 +1,8 @@
 {#- Readers of the files that are the record. Dispatched, so that another engine may bring its own. -#}
+{#- Landed rows of one object. `erp` is the read-back, whatever ERP it is: its objects have one shape. -#}
 {% macro landing(vendor, object) -%}{{ return(adapter.dispatch('landing')(vendor, object)) }}{%- endmacro %}
 {% macro duckdb__landing(vendor, object) -%}
-(select * from read_parquet('{{ env_var("REVENUE_LANDING") }}/*/{{ object }}/*/*.parquet', hive_partitioning = false, union_by_name = true) where _vendor = '{{ vendor }}')
+(select * from read_parquet('{{ env_var("REVENUE_LANDING") }}/*/{{ object }}/*/*.parquet', hive_partitioning = false, union_by_name = true) where {{ "_source = 'erp'" if vendor == 'erp' else "_vendor = '" ~ vendor ~ "'" }})
 {%- endmacro %}
 
 {#- A snapshot that Python writes from the company config or the operational store. -#}

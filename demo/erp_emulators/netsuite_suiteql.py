@@ -19,7 +19,8 @@ from demo.erp_emulators.netsuite_chart import Chart
 
 LINE_FIELDS = ("department", "class", "location", "cseg_region", "custcol_ra_currency", "custcol_ra_amount")
 _TABLES = {
-    "transaction": "id type tranid externalid trandate postingperiod currency exchangerate memo approvalstatus",
+    "transaction": "id type tranid externalid trandate createddate postingperiod currency exchangerate memo "
+    "approvalstatus",
     "transactionline": "transaction id linesequencenumber subsidiary memo foreignamount " + " ".join(LINE_FIELDS),
     "transactionaccountingline": "transaction transactionline account accountingbook debit credit amount posting",
 }
@@ -94,7 +95,7 @@ def _ledger(chart: Chart, documents: Sequence[Held]) -> dict[str, list[dict[str,
         heads.append(
             {
                 "id": held.id, "type": "Journal", "tranid": extra.get("tranid") or f"JE{int(held.id):05d}",
-                "externalid": entry.key or None, "trandate": entry.date,
+                "externalid": entry.key or None, "trandate": entry.date, "createddate": entry.date,
                 "postingperiod": chart.periods.get(entry.date[:7]),
                 "currency": chart.currencies[str(extra.get("currency", entry.currency))],
                 "exchangerate": extra.get("rate", "1"), "memo": entry.text,

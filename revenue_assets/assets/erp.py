@@ -6,6 +6,7 @@ from revenue_assets.assets.landing import landing_metadata, landing_writer
 from revenue_assets.assets.posting import ERP_DOCUMENTS
 from revenue_assets.landing.run import land
 from revenue_assets.resources import ERP_POOL, Platform
+from revenue_assets.state import READ_BACK
 from revenue_assets.store.cursors import StoredCursors
 
 DESCRIPTIONS = {
@@ -19,10 +20,10 @@ def read_back_assets(vendor: str) -> dg.AssetsDefinition:
     """The ERP's journals, balances and periods after posting; the reconciliations compare against them."""
 
     @dg.multi_asset(
-        name=f"landing_{vendor}",
+        name="landing_erp",
         specs=[
             dg.AssetSpec(
-                ["landing", vendor, name],
+                ["landing", READ_BACK, name],
                 deps=[ERP_DOCUMENTS],
                 description=description,
                 group_name="read_back",
@@ -40,9 +41,9 @@ def read_back_assets(vendor: str) -> dg.AssetsDefinition:
         writer = landing_writer(platform, context.run_id)
         source = platform.erp_source()
         selected = [
-            name for name in DESCRIPTIONS if dg.AssetKey(["landing", vendor, name]) in context.selected_asset_keys
+            name for name in DESCRIPTIONS if dg.AssetKey(["landing", READ_BACK, name]) in context.selected_asset_keys
         ]
         for result in land(source, selected, writer, StoredCursors(platform.store), platform.now()):
-            yield dg.MaterializeResult(["landing", vendor, result.object], metadata=landing_metadata([result]))
+            yield dg.MaterializeResult(["landing", READ_BACK, result.object], metadata=landing_metadata([result]))
 
     return _read_back

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 
 from revenue_assets.domain.config import Company
+from revenue_assets.domain.config_erp import NetSuiteOptions
 from revenue_assets.sources.base import Source
 from revenue_assets.state import READ_BACK
 
@@ -75,17 +76,20 @@ def source_class(vendor: str) -> type:
 def read_back_source(company: Company) -> Source:
     """The company's ERP as a source; its address and keys are resolved here."""
     erp = company.erp
+    secrets = {key: reference.resolve() for key, reference in erp.credentials.items()}
+    companies = {entity.id: entity.erp_company for entity in company.entities}
     if erp.vendor == "tryton" and erp.database is not None:
         from revenue_assets.sources.tryton import TrytonSource
 
-        return TrytonSource(
-            READ_BACK,
-            None,
-            erp.base_url.resolve(),
-            {key: reference.resolve() for key, reference in erp.credentials.items()},
-            {
-                "database": erp.database.resolve(),
-                "companies": {entity.id: entity.erp_company for entity in company.entities},
-            },
+        options = {"database": erp.database.resolve(), "companies": companies}
+        return TrytonSource(READ_BACK, None, erp.base_url.resolve(), secrets, options)
+    if erp.vendor == "netsuite":
+        from revenue_assets.sources.netsuite import NetSuiteSource
+        from revenue_assets.sources.netsuite_auth import Certificate
+
+        account = NetSuiteOptions.model_validate(erp.options)
+        certificate = Certificate(
+            secrets["client_id"], secrets["certificate_id"], secrets["private_key"], account.algorithm
         )
+        return NetSuiteSource(READ_BACK, erp.base_url.resolve(), certificate, account, companies)
     raise ValueError(f"no read-back source for ERP vendor {erp.vendor!r}")

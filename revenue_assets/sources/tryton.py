@@ -9,7 +9,6 @@ up to FULL_ROWS_MAX moves are simply read in full each time. Landing keeps only 
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
@@ -26,6 +25,7 @@ from revenue_assets.sources.base import (
     SourceUnavailable,
     credential,
 )
+from revenue_assets.sources.read_back import CONTRACTS, OBJECTS, decimal_text, text_of
 from revenue_assets.sources.tryton_rpc import RpcFault, TrytonRpc
 
 PAGE_ROWS = 500
@@ -43,37 +43,13 @@ _LINE_FIELDS = [
     "move", "account.code", "debit", "credit", "description", "amount_second_currency", "second_currency.code",
 ]  # fmt: skip
 
-CONTRACTS: dict[str, ObjectContract] = {
-    "move": ObjectContract(
-        required=("id", "state", "date", "period", "entity_id", "company", "journal", "currency", "lines"),
-        amounts=("total_debit", "total_credit"),
-        amount_kind="major",
-        currency="currency",
-        stamps=("date", "create_date"),
-        stamp_kind="iso",
-    ),
-    "account_balance": ObjectContract(
-        required=("entity_id", "period", "account_code", "currency", "debit", "credit", "balance"),
-        amounts=("debit", "credit", "balance"),
-        amount_kind="major",
-        currency="currency",
-        id_pattern=r"[A-Za-z0-9_.:\-/ ]{1,128}",
-    ),
-    "period": ObjectContract(
-        required=("entity_id", "name", "state", "start_date", "end_date"),
-        stamps=("start_date", "end_date"),
-        stamp_kind="iso",
-        id_pattern=r"[A-Za-z0-9_.:\-/ ]{1,128}",
-    ),
-}
-
 
 class TrytonSource:
     """One ERP database. `options`: `database`; `companies`, entity id -> the ERP's name of its company (others are not
     read). `transport` replaces the network in tests. `credentials`: `user`, `password`."""
 
     vendor = "tryton"
-    OBJECTS: tuple[str, ...] = ("move", "account_balance", "period")
+    OBJECTS: tuple[str, ...] = OBJECTS
     CONTRACTS: Mapping[str, ObjectContract] = CONTRACTS
 
     def __init__(
@@ -110,7 +86,7 @@ class TrytonSource:
                 yield from self._moves(companies, dict(cursor or {}), now)
             elif object_name == "period":
                 records = [
-                    Record(f"{period['entity_id']}:{period['name']}", _text(period))
+                    Record(f"{period['entity_id']}:{period['name']}", text_of(period))
                     for company in companies
                     for period in self._periods(company)
                 ]
@@ -156,7 +132,7 @@ class TrytonSource:
             "account.move.line", [["move", "in", list(lines)]], _LINE_FIELDS, {}, order=[["id", "ASC"]]
         ):
             lines[row["move"]].append(row)
-        return [Record(str(move["id"]), _text(self._move(move, lines[move["id"]]))) for move in moves]
+        return [Record(str(move["id"]), text_of(self._move(move, lines[move["id"]]))) for move in moves]
 
     def _move(self, move: Mapping[str, Any], lines: list[dict[str, Any]]) -> dict[str, Any]:
         company = move["company."]
@@ -174,8 +150,8 @@ class TrytonSource:
             "journal": move["journal."]["code"],
             "origin": move["origin"],
             "create_date": move["create_date"].isoformat(),
-            "total_debit": _decimal(sum((_amount(line["debit"]) for line in lines), Decimal(0))),
-            "total_credit": _decimal(sum((_amount(line["credit"]) for line in lines), Decimal(0))),
+            "total_debit": decimal_text(sum((_amount(line["debit"]) for line in lines), Decimal(0))),
+            "total_credit": decimal_text(sum((_amount(line["credit"]) for line in lines), Decimal(0))),
             "lines": [_line(line) for line in lines],
         }
 
@@ -256,10 +232,10 @@ def _line(line: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "id": str(line["id"]),
         "account_code": line["account."]["code"],
-        "debit": _decimal(_amount(line["debit"])),
-        "credit": _decimal(_amount(line["credit"])),
+        "debit": decimal_text(_amount(line["debit"])),
+        "credit": decimal_text(_amount(line["credit"])),
         "description": line["description"],
-        "amount_second_currency": None if amount is None else _decimal(_amount(amount)),
+        "amount_second_currency": None if amount is None else decimal_text(_amount(amount)),
         "second_currency": second["code"] if second else None,
     }
 
@@ -270,21 +246,13 @@ def _balance(entity_id: str, period: str, row: Mapping[str, Any]) -> Record:
         "period": period,
         "account_code": row["code"],
         "currency": row["company."]["currency."]["code"],
-        "debit": _decimal(_amount(row["debit"])),
-        "credit": _decimal(_amount(row["credit"])),
-        "balance": _decimal(_amount(row["balance"])),
+        "debit": decimal_text(_amount(row["debit"])),
+        "credit": decimal_text(_amount(row["credit"])),
+        "balance": decimal_text(_amount(row["balance"])),
     }
-    return Record(f"{entity_id}:{period}:{row['code']}", _text(values))
+    return Record(f"{entity_id}:{period}:{row['code']}", text_of(values))
 
 
 def _amount(value: Any) -> Decimal:
     """Decimal as the server sent it; never a float on the way."""
     return Decimal(value or 0)
-
-
-def _decimal(value: Decimal) -> str:
-    return format(value, "f")
-
-
-def _text(values: Mapping[str, Any]) -> str:
-    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))

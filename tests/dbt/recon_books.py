@@ -71,9 +71,9 @@ UPSTREAM: dict[str, tuple[str, str]] = {
     "line_policies": ("subledger", "entity_id varchar, receivable_timing varchar"),
     "expected_charges": ("subledger", "entity_id varchar, item_id varchar, subscription_id varchar, kind varchar, service_start date, service_end date, billing_period_start date, billing_period_end date, bill_date date, amount bigint, currency varchar, correlation_id varchar"),
     "posting_exceptions": ("subledger", "exception_key varchar, class varchar, entity_id varchar, subject varchar, event_key varchar, amount bigint, currency varchar, detail varchar, is_resolved boolean"),
-    "stg_tryton__moves": ("staging", "_source varchar, entity_id varchar, move_id bigint, number varchar, description varchar, state varchar, move_date date, period varchar, journal varchar, batch_key varchar"),
-    "stg_tryton__move_lines": ("staging", "entity_id varchar, move_id bigint, line_id bigint, account_code varchar, debit decimal(38,2), credit decimal(38,2), description varchar"),
-    "stg_tryton__account_balances": ("staging", "entity_id varchar, period varchar, account_code varchar, debit decimal(38,2), credit decimal(38,2), balance decimal(38,2)"),
+    "stg_erp__moves": ("staging", "_source varchar, entity_id varchar, move_id bigint, number varchar, description varchar, state varchar, move_date date, period varchar, journal varchar, batch_key varchar"),
+    "stg_erp__move_lines": ("staging", "entity_id varchar, move_id bigint, line_id bigint, account_code varchar, debit decimal(38,2), credit decimal(38,2), description varchar"),
+    "stg_erp__account_balances": ("staging", "entity_id varchar, period varchar, account_code varchar, debit decimal(38,2), credit decimal(38,2), balance decimal(38,2)"),
 }  # fmt: skip
 
 FILES: dict[str, str] = {
@@ -342,9 +342,9 @@ class Books:
         """The ERP as the read-back lands it: documents, lines, and the balances that follow from posted ones."""
         balances: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0])
         for move in self.erp.values():
-            self.add("stg_tryton__moves", _source="erp", **{k: v for k, v in move.items() if k != "lines"})
+            self.add("stg_erp__moves", _source="erp", **{k: v for k, v in move.items() if k != "lines"})
             for number, line in enumerate(move["lines"], 1):
-                self.add("stg_tryton__move_lines", entity_id=move["entity_id"], move_id=move["move_id"],
+                self.add("stg_erp__move_lines", entity_id=move["entity_id"], move_id=move["move_id"],
                          line_id=move["move_id"] * 1000 + number, account_code=line["account_code"],
                          debit=major(line["debit"]), credit=major(line["credit"]))  # fmt: skip
                 if move["state"] == "posted":
@@ -352,7 +352,7 @@ class Books:
                     total[0] += line["debit"]
                     total[1] += line["credit"]
         for (entity, period, account), (debit, credit) in balances.items():
-            self.add("stg_tryton__account_balances", entity_id=entity, period=period, account_code=account,
+            self.add("stg_erp__account_balances", entity_id=entity, period=period, account_code=account,
                      debit=major(debit), credit=major(credit), balance=major(debit - credit))  # fmt: skip
 
     # ---- files -----------------------------------------------------------------------------------------------------

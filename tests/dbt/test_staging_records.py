@@ -270,10 +270,10 @@ def test_a_rate_keeps_its_digits(warehouse: duckdb.DuckDBPyConnection) -> None:
 
 
 def test_only_our_own_keys_are_keys_in_the_erp(warehouse: duckdb.DuckDBPyConnection) -> None:
-    found = warehouse.execute("select number, batch_key from staging.stg_tryton__moves order by 1").fetchall()
+    found = warehouse.execute("select number, batch_key from staging.stg_erp__moves order by 1").fetchall()
     assert found == [("M1", KEY), ("M2", None)]
     lines = warehouse.execute(
-        "select account_code, cast(debit - credit as varchar) from staging.stg_tryton__move_lines order by 1"
+        "select account_code, cast(debit - credit as varchar) from staging.stg_erp__move_lines order by 1"
     ).fetchall()
     assert lines == [("1100", "12.340000000"), ("4000", "-12.340000000")]
 

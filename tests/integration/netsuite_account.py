@@ -16,8 +16,8 @@ from demo.erp_emulators.face import serving
 from demo.erp_emulators.netsuite import NetSuiteFace
 from revenue_assets.domain.config_erp import NetSuiteOptions
 from revenue_assets.posting.erp.netsuite import NetSuiteErp
-from revenue_assets.posting.erp.netsuite_auth import Certificate
 from revenue_assets.posting.erp.port import Journal, Line
+from revenue_assets.sources.netsuite_auth import Certificate
 
 EXPONENTS = {"USD": 2, "GBP": 2, "EUR": 2, "JPY": 0, "KWD": 3}
 COMPANIES = {"US Inc": "USD", "UK Inc": "GBP", "DE Inc": "EUR", "JP Inc": "JPY", "KW Inc": "KWD"}

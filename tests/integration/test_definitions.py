@@ -100,14 +100,14 @@ def test_lineage_runs_unbroken_from_the_crm_to_the_closed_period(specs: dict[dg.
         ["landing", "avalara", "transaction"],
         ["landing", "treasury", "bank_line"],
         ["landing", "cloudevents", "cloud_event"],
-        ["landing", "tryton", "move"],
+        ["landing", "erp", "move"],
         ["posting", "journal_of_record"],
         ["finance", "finance_serving"],
     ):
         assert dg.AssetKey(landed) in behind_the_close, landed
     assert dg.AssetKey(["landing", "stripe", "invoice"]) in upstream(specs, dg.AssetKey(["subledger", "journal_lines"]))
-    assert ERP_DOCUMENTS in upstream(specs, dg.AssetKey(["landing", "tryton", "move"]))
-    assert not {k for k in upstream(specs, ERP_DOCUMENTS) if k.path[:2] == ["landing", "tryton"]}, "a circle"
+    assert ERP_DOCUMENTS in upstream(specs, dg.AssetKey(["landing", "erp", "move"]))
+    assert not {k for k in upstream(specs, ERP_DOCUMENTS) if k.path[:2] == ["landing", "erp"]}, "a circle"
 
 
 def test_every_dependency_is_an_asset_of_ours(specs: dict[dg.AssetKey, dg.AssetSpec]) -> None:

@@ -15,8 +15,8 @@ from demo.erp_emulators.netsuite_login import Integration
 from demo.simulators.server import HangUp, Request, Response
 from revenue_assets.domain.config_erp import NetSuiteOptions
 from revenue_assets.posting.erp.netsuite import NetSuiteErp
-from revenue_assets.posting.erp.netsuite_auth import Certificate
 from revenue_assets.posting.erp.port import ErpError, Line, Outcome
+from revenue_assets.sources.netsuite_auth import Certificate
 
 CANARY = "canary-3f9a1c77-never-in-a-log"
 

@@ -17,7 +17,8 @@ from revenue_assets.landing.control import amounts_of
 from revenue_assets.posting.erp.port import Journal, Line
 from revenue_assets.posting.erp.tryton import TrytonErp
 from revenue_assets.sources.base import Page, Source, SourceError, SourceUnavailable
-from revenue_assets.sources.tryton import CONTRACTS, TrytonSource
+from revenue_assets.sources.read_back import CONTRACTS
+from revenue_assets.sources.tryton import TrytonSource
 
 NOW = dt.datetime(2026, 11, 1, 6, 0, tzinfo=dt.UTC)
 ENTITIES = {"US": "Meridian Inc", "UK": "Meridian Ltd", "DE": "Meridian GmbH"}

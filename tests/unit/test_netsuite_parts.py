@@ -16,8 +16,8 @@ from revenue_assets.domain.config import ConfigError, load_company
 from revenue_assets.domain.config_erp import NetSuiteOptions
 from revenue_assets.domain.money import MoneyError
 from revenue_assets.posting.erp.catalogue import erp_port
-from revenue_assets.posting.erp.netsuite_client import exact_json, literal
 from revenue_assets.posting.erp.netsuite_rates import DIGITS_MAX, exact_rate
+from revenue_assets.sources.netsuite_client import exact_json, literal
 
 DEMO = Path(__file__).parents[2] / "config" / "demo"
 AMOUNTS = st.lists(st.integers(1, 10**12), min_size=1, max_size=6)

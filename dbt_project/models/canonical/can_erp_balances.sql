@@ -10,6 +10,6 @@ select
     {{ recon_to_minor('coalesce(balances.credit, 0)', 'currencies.exponent') }} as credit,
     {{ recon_to_minor('coalesce(balances.debit, 0)', 'currencies.exponent') }}
     - {{ recon_to_minor('coalesce(balances.credit, 0)', 'currencies.exponent') }} as balance
-from {{ ref('stg_tryton__account_balances') }} as balances
+from {{ ref('stg_erp__account_balances') }} as balances
 inner join {{ state('entities') }} as entities on balances.entity_id = entities.entity_id
 inner join {{ state('currencies') }} as currencies on entities.functional_currency = currencies.currency

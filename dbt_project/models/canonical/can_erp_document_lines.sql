@@ -10,6 +10,6 @@ select
     {{ recon_to_minor('coalesce(lines.debit, 0)', 'currencies.exponent') }} as debit,
     {{ recon_to_minor('coalesce(lines.credit, 0)', 'currencies.exponent') }} as credit,
     lines.description
-from {{ ref('stg_tryton__move_lines') }} as lines
+from {{ ref('stg_erp__move_lines') }} as lines
 inner join {{ state('entities') }} as entities on lines.entity_id = entities.entity_id
 inner join {{ state('currencies') }} as currencies on entities.functional_currency = currencies.currency

@@ -12,4 +12,4 @@ select
     journal,
     batch_key,
     _source || '/move/' || move_id as source_record
-from {{ ref('stg_tryton__moves') }}
+from {{ ref('stg_erp__moves') }}

@@ -27,7 +27,7 @@ def erp_port(config: Erp, exponents: Mapping[str, int]) -> ErpPort:
         )
     if config.vendor == "netsuite":
         from revenue_assets.posting.erp.netsuite import NetSuiteErp
-        from revenue_assets.posting.erp.netsuite_auth import Certificate
+        from revenue_assets.sources.netsuite_auth import Certificate
 
         options = NetSuiteOptions.model_validate(config.options)
         certificate = Certificate(

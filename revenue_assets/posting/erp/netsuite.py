@@ -19,10 +19,8 @@ import httpx
 from revenue_assets.domain.config_erp import NetSuiteOptions
 from revenue_assets.domain.money import MoneyError
 from revenue_assets.posting.erp.documents import held_outcome, reversal_journal
-from revenue_assets.posting.erp.netsuite_auth import Certificate
-from revenue_assets.posting.erp.netsuite_client import NetSuiteClient
 from revenue_assets.posting.erp.netsuite_documents import Documents
-from revenue_assets.posting.erp.netsuite_faults import NetSuiteFault, failure_of, reading
+from revenue_assets.posting.erp.netsuite_failures import failure_of, reading
 from revenue_assets.posting.erp.netsuite_jobs import Jobs
 from revenue_assets.posting.erp.netsuite_ledger import Ledger
 from revenue_assets.posting.erp.netsuite_masters import Masters, Subsidiary
@@ -40,6 +38,9 @@ from revenue_assets.posting.erp.port import (
     PostedDocument,
     Reversal,
 )
+from revenue_assets.sources.netsuite_auth import Certificate
+from revenue_assets.sources.netsuite_client import NetSuiteClient
+from revenue_assets.sources.netsuite_faults import NetSuiteFault
 
 JOURNAL = "journalEntry"
 # Our keys have 32 characters; what NetSuite takes at most is not written where we could read it.
@@ -107,7 +108,10 @@ class NetSuiteErp:
         with reading():
             self._masters.forget()
             self._subsidiary(company)
-            return tuple(period.as_port(company) for period in self._masters.periods())
+            return tuple(
+                ErpPeriod(company, p.name, p.start_date, p.end_date, "open" if p.is_open else "closed")
+                for p in self._masters.periods()
+            )
 
     def preflight(self, documents: Sequence[Journal]) -> dict[str, Failure]:
         with reading():

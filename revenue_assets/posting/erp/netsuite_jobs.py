@@ -10,9 +10,10 @@ import uuid
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
-from revenue_assets.posting.erp.netsuite_client import NetSuiteClient, Row
-from revenue_assets.posting.erp.netsuite_faults import NetSuiteFault, failure_of
+from revenue_assets.posting.erp.netsuite_failures import failure_of
 from revenue_assets.posting.erp.port import ErpError, Failure, Found, Outcome
+from revenue_assets.sources.netsuite_client import NetSuiteClient, Row
+from revenue_assets.sources.netsuite_faults import NetSuiteFault
 
 # Idempotency keys that NetSuite may remember as failed before a person must look.
 FAILED_JOBS_MAX = 10

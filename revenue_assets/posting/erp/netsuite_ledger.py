@@ -14,9 +14,9 @@ from typing import Any
 
 from revenue_assets.domain.config_erp import NetSuiteOptions
 from revenue_assets.domain.money import MoneyError, to_minor
-from revenue_assets.posting.erp.netsuite_client import NetSuiteClient, Row, literal
 from revenue_assets.posting.erp.netsuite_masters import Masters, Period
 from revenue_assets.posting.erp.port import AccountBalance, Found, Line, PostedDocument
+from revenue_assets.sources.netsuite_client import NetSuiteClient, Row, literal
 
 # The database behind SuiteQL takes at most 1,000 values in a list.
 LIST_MAX = 500

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from revenue_assets.domain.config_erp import Dimension
-from revenue_assets.posting.erp.netsuite_client import NetSuiteClient
-from revenue_assets.posting.erp.port import ErpError, ErpPeriod, Failure, Journal, MasterKey
+from revenue_assets.posting.erp.port import ErpError, Failure, Journal, MasterKey
+from revenue_assets.sources import netsuite_tables
+from revenue_assets.sources.netsuite_client import NetSuiteClient
+from revenue_assets.sources.netsuite_tables import Currency, Period
 
 T = TypeVar("T")
 _STANDARD_TABLES = {"department": "department", "class": "classification", "location": "location"}
@@ -27,34 +29,6 @@ class Subsidiary:
     id: str
     company: str
     currency: str
-
-
-@dataclass(frozen=True, slots=True)
-class Currency:
-    """`precision`: digits after the point that NetSuite keeps of an amount."""
-
-    id: str
-    code: str
-    precision: int
-
-
-@dataclass(frozen=True, slots=True)
-class Period:
-    """A posting period (no quarter, no year, no adjustment period). NetSuite's periods are those of the account.
-
-    name: `YYYY-MM`, the month of its middle day, as the platform names months and periods of weeks. label: NetSuite's
-    own name, which is in the account's language and people may change.
-    """
-
-    id: str
-    name: str
-    label: str
-    start_date: dt.date
-    end_date: dt.date
-    is_open: bool
-
-    def as_port(self, company: str) -> ErpPeriod:
-        return ErpPeriod(company, self.name, self.start_date, self.end_date, "open" if self.is_open else "closed")
 
 
 class Masters:
@@ -156,44 +130,29 @@ class Masters:
     def _read_subsidiaries(self) -> dict[str, Subsidiary]:
         names = {number: company for company, number in self._configured.items()}
         codes = {c.id: c.code for c in self._currencies().values()}
-        rows = self._client.query("SELECT id, name, currency FROM subsidiary WHERE isinactive = 'F' ORDER BY id")
         found: dict[str, Subsidiary] = {}
-        for row in rows:
-            number = str(row["id"])
-            company = names.get(number) or str(row["name"])
+        for row in netsuite_tables.subsidiaries(self._client):
+            number, company = row.id, names.get(row.id) or row.name
             if number not in names and company in self._configured:
                 continue  # another subsidiary was configured for this name
             if any(other.company == company for other in found.values()):
                 words = f"Two subsidiaries are called {company!r}; give its internal id in options.subsidiaries."
                 raise ErpError(Failure("mapping_missing", words))
-            found[number] = Subsidiary(number, company, codes.get(str(row["currency"]), ""))
+            found[number] = Subsidiary(number, company, codes.get(row.currency, ""))
         return found
 
     def _currencies(self) -> dict[str, Currency]:
-        sql = "SELECT id, symbol, currencyprecision FROM currency WHERE isinactive = 'F' ORDER BY id"
-        return self._once(
-            "currencies",
-            lambda: {
-                r["symbol"]: Currency(str(r["id"]), r["symbol"], int(r["currencyprecision"]))
-                for r in self._client.query(sql)
-            },
-        )
+        return self._once("currencies", lambda: {c.code: c for c in netsuite_tables.currencies(self._client)})
 
     def _read_periods(self) -> tuple[Period, ...]:
-        sql = (
-            "SELECT id, periodname, TO_CHAR(startdate, 'YYYY-MM-DD') AS startdate, "
-            "TO_CHAR(enddate, 'YYYY-MM-DD') AS enddate, closed, alllocked FROM accountingperiod "
-            "WHERE isposting = 'T' AND isquarter = 'F' AND isyear = 'F' AND isadjust = 'F' ORDER BY startdate, id"
-        )
         found: dict[str, Period] = {}
-        for row in self._client.query(sql):
-            start, end = dt.date.fromisoformat(row["startdate"]), dt.date.fromisoformat(row["enddate"])
-            name = f"{start + (end - start) / 2:%Y-%m}"
-            if name in found:
-                words = f"Posting periods {found[name].label} and {row['periodname']} are both {name}."
+        for period in netsuite_tables.periods(self._client):
+            if period.is_adjustment:
+                continue
+            if period.name in found:
+                words = f"Posting periods {found[period.name].label} and {period.label} are both {period.name}."
                 raise ErpError(Failure("mapping_missing", words))
-            is_open = row["closed"] == "F" and row["alllocked"] == "F"
-            found[name] = Period(str(row["id"]), name, row["periodname"], start, end, is_open)
+            found[period.name] = period
         return tuple(found.values())
 
     def _dimension_values(self, name: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The ways in which a request to NetSuite can fail, and which failure class of the port each one is.
+"""The ways in which a request to NetSuite can fail.
 
 Decisions rest on the HTTP status and on machine-readable codes alone. Texts are localised, and NetSuite says
 `400 USER_ERROR` for a closed period, an existing external id and a missing right alike: which of them it was is found
@@ -8,14 +8,11 @@ out by looking (at the record, at the period), never by reading.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, Literal
 
 import httpx
 
-from revenue_assets.posting.erp.port import ErpError, Failure
 from revenue_assets.sources.base import retry_after_seconds, safe_body
 
 FaultKind = Literal["auth", "throttled", "unavailable", "uncertain", "refused", "repeated"]
@@ -87,32 +84,6 @@ def answer_fault(response: httpx.Response, *, write: bool, secrets: tuple[str, .
     return NetSuiteFault(
         kind, _SENTENCES[kind], evidence, status=status, codes=codes, location=location, retry_after=wait
     )
-
-
-def failure_of(fault: NetSuiteFault) -> Failure:
-    """As the port says it. A refusal that nobody explained better is `invalid`."""
-    if fault.kind == "refused":
-        if REFERENCE_CODES & set(fault.codes):
-            return Failure("mapping_missing", "NetSuite does not know an id that the document names.", fault.evidence)
-        return Failure("invalid", "NetSuite refused the document.", fault.evidence)
-    kind = "uncertain" if fault.kind == "repeated" else fault.kind
-    return Failure(kind, str(fault), fault.evidence, fault.retry_after)
-
-
-@contextmanager
-def reading() -> Iterator[None]:
-    """Turns a fault of a read into the port's ErpError.
-
-    Our queries are fixed text, so one that is refused lacks a right (live accounts answer 400 USER_ERROR where the role
-    has no SuiteAnalytics Workbook): `auth` keeps the batches, where `invalid` would bury them.
-    """
-    try:
-        yield
-    except NetSuiteFault as fault:
-        if fault.kind == "refused":
-            words = "NetSuite refused a query; the role lacks a right (docs/erp-netsuite.md lists them)."
-            raise ErpError(Failure("auth", words, fault.evidence)) from fault
-        raise ErpError(failure_of(fault)) from fault
 
 
 _SENTENCES: dict[FaultKind, str] = {

@@ -1,7 +1,7 @@
 -- One row per (entity, period, account): what moved in that period, major units.
 {{ config(tags=['after_posting']) }}
 with staged as (
-    {{ staged_object('tryton', 'account_balance', {
+    {{ staged_object('erp', 'account_balance', {
         'balance_entity_id': ['$.entity_id', 'text'],
         'period': ['$.period', 'text'],
         'account_code': ['$.account_code', 'text'],

@@ -1,7 +1,7 @@
 -- One row per ERP accounting move. batch_key is set where the description is one of our keys, never for a person's text.
 {{ config(tags=['after_posting']) }}
 with staged as (
-    {{ staged_object('tryton', 'move', {
+    {{ staged_object('erp', 'move', {
         'move_id': ['$.id', 'text'],
         'number': ['$.number', 'text'],
         'description': ['$.description', 'text'],

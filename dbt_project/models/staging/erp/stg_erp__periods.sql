@@ -1,7 +1,7 @@
 -- One row per ERP fiscal period of an entity.
 {{ config(tags=['after_posting']) }}
 with staged as (
-    {{ staged_object('tryton', 'period', {
+    {{ staged_object('erp', 'period', {
         'period_entity_id': ['$.entity_id', 'text'],
         'name': ['$.name', 'text'],
         'state': ['$.state', 'text'],

@@ -1,7 +1,7 @@
 -- One row per line of an ERP move; amounts in major units as the ERP writes them.
 {{ config(tags=['after_posting']) }}
 with elements as (
-    {{ json_elements(ref('stg_tryton__moves'), 'lines', ['_source', 'entity_id', 'move_id']) }}
+    {{ json_elements(ref('stg_erp__moves'), 'lines', ['_source', 'entity_id', 'move_id']) }}
 ),
 
 fields as (

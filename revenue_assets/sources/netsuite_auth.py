@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 import httpx
 import jwt
 
-from revenue_assets.posting.erp.netsuite_faults import NetSuiteFault, transport_fault
 from revenue_assets.sources.base import retry_after_seconds
+from revenue_assets.sources.netsuite_faults import NetSuiteFault, transport_fault
 
 TOKEN_PATH = "/services/rest/auth/oauth2/v1/token"  # noqa: S105 - an address
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"

@@ -18,9 +18,9 @@ import httpx
 import stamina
 
 from revenue_assets.domain.money import MoneyError
-from revenue_assets.posting.erp.netsuite_auth import Certificate, Tokens
-from revenue_assets.posting.erp.netsuite_faults import NetSuiteFault, answer_fault, transport_fault
 from revenue_assets.sources.base import checked_base_url
+from revenue_assets.sources.netsuite_auth import Certificate, Tokens
+from revenue_assets.sources.netsuite_faults import NetSuiteFault, answer_fault, transport_fault
 
 RECORDS = "/services/rest/record/v1"
 SUITEQL = "/services/rest/query/v1/suiteql"
