@@ -27,10 +27,12 @@ def stamp() -> str:
 
 
 def ensure(venv: Path, progress: Progress) -> Path:
-    """Makes `venv` if it is missing, half made or made from something else; returns its python.
+    """Makes the environment of these pins in `venv` if it is missing or half made; returns its python.
 
-    The stamp is written last, so a killed installation is seen and repeated. Two callers wait for each other.
+    Other pins have their own folder beside it, so that two checkouts may share `venv`. The marker is written last, so a
+    killed installation is seen and repeated. Two callers wait for each other.
     """
+    venv = venv / stamp()
     python = venv / "bin" / "python"
     marker = venv / ".complete"
     if _complete(marker, python):
@@ -51,12 +53,12 @@ def ensure(venv: Path, progress: Progress) -> Path:
             [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input",
              "--require-hashes", "--only-binary", ":all:", "-r", str(REQUIREMENTS)]
         )  # fmt: skip
-        marker.write_text(stamp())
+        marker.touch()
     return python
 
 
 def _complete(marker: Path, python: Path) -> bool:
-    return marker.exists() and marker.read_text() == stamp() and python.exists()
+    return marker.exists() and python.exists()
 
 
 def _run(command: list[str]) -> None:

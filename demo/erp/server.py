@@ -6,7 +6,7 @@ this process ends and when it is killed; the next start cleans up after anything
 
 | variable | meaning | default |
 |---|---|---|
-| `REVENUE_ERP_VENV` | the ERP's virtual environment | `<home>/demo/erp/venv` |
+| `REVENUE_ERP_VENV` | folder of the ERP's virtual environments, one per set of pins | `<home>/demo/erp/venv` |
 | `REVENUE_ERP_CACHE` | folder of ready databases | `<home>/demo/erp/cache` |
 """
 

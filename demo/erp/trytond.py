@@ -14,8 +14,9 @@ from pathlib import Path
 from demo.erp.processes import spawn
 
 DATABASE = "erp"
-# account_invoice carries journals, charts and periods with it and serves customers, invoices and payments as well.
-MODULES = ("account_invoice",)
+# account_invoice carries journals, charts and periods with it and serves customers, invoices and payments as well;
+# account_deposit lets an invoice credit a liability, as deferred revenue is.
+MODULES = ("account_invoice", "account_deposit")
 # Known: it opens the template only. A home's first start sets its own.
 TEMPLATE_PASSWORD = "only-in-the-template"  # noqa: S105  # pragma: allowlist secret
 _START_SECONDS_MAX = 180.0

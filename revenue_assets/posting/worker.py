@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -181,15 +181,27 @@ class CompanyWorker:
         now = self.clock.now()
         sent = self._apply([steps.intent(batch, now) for batch, _ in work])
         try:
-            outcomes = deliver(self.port, [journal for _, journal in work])
+            outcomes = deliver(self.port, [journal for _, journal in work], self._masters_alone)
         except ErpError as error:
             outcomes = tuple(Outcome(j.key, failure=error.failure) for _, j in work)
+        except leases.LeaseHeld as held:
+            failure = Failure(
+                "throttled", f"Another company's poster makes customers and items: {held}", retry_after=1.0
+            )
+            outcomes = tuple(Outcome(j.key, failure=failure) for _, j in work)
         except Exception as error:
             # An adapter must not raise; if it does, nobody knows what it sent.
             failure = Failure("uncertain", f"The ERP adapter failed: {type(error).__name__}.", str(error))
             outcomes = tuple(Outcome(j.key, failure=failure) for _, j in work)
         self.report.sent += len(sent)
         self._outcomes(list(zip(sent, (j.key for _, j in work), strict=True)), outcomes)
+
+    def _masters_alone(self) -> AbstractContextManager[leases.Lease]:
+        """One poster at a time makes customers and items, whichever its company."""
+        return leases.held(
+            self.store, f"erp-masters:{self.capabilities.vendor}", ttl_seconds=self.limits.lease_seconds,
+            wait_seconds=self.limits.lease_wait_seconds, clock=self.clock,
+        )  # fmt: skip
 
     def _poll(self) -> bool:
         batches = self._due([state.ACCEPTED], READ_CHUNK)

@@ -213,6 +213,8 @@ def encode(value: Any) -> dict[str, Any]:
             "__class__": "datetime", "year": value.year, "month": value.month, "day": value.day,
             "hour": value.hour, "minute": value.minute, "second": value.second, "microsecond": value.microsecond,
         }  # fmt: skip
+    if isinstance(value, bytes):
+        return {"__class__": "bytes", "base64": base64.b64encode(value).decode()}
     if isinstance(value, dt.date):
         return {"__class__": "date", "year": value.year, "month": value.month, "day": value.day}
     raise MoneyError(f"{type(value).__name__} cannot be sent to the ERP")

@@ -21,6 +21,19 @@ from revenue_assets.sources.tryton_rpc import TrytonRpc
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMPANIES = {"Meridian Inc": "USD", "Meridian Ltd": "GBP", "Meridian GmbH": "EUR"}
+# A company of its own chart that keeps its customers' open items in the ERP.
+DETAIL_COMPANY = "Meridian SAS"
+DETAIL_CHART = [
+    ("411000", "Clients", "receivable"),
+    ("418000", "Clients, produits non encore factures", "sold_asset"),
+    ("487000", "Produits constates d'avance", "sold_liability"),
+    ("419000", "Clients crediteurs", "sold_liability"),
+    ("445700", "TVA collectee", "liability"),
+    ("511000", "Encaissements", "asset"),
+    ("627000", "Services bancaires", "expense"),
+    ("706000", "Prestations de services", "revenue"),
+    ("709000", "Rabais accordes", "revenue"),
+]
 YEARS = (2025, 2026)
 EXPONENTS = {"USD": 2, "GBP": 2, "EUR": 2, "CAD": 2, "JPY": 0}
 
@@ -58,8 +71,9 @@ class ErpServer:
 def ensure(erp: server.Erp) -> ErpServer:
     """Sets the ERP up for the demo company."""
     made = setup.ensure(
-        erp.base_url, erp.database, erp.admin_password, COMPANIES, chart(), YEARS, robot=(erp.user, erp.password)
-    )
+        erp.base_url, erp.database, erp.admin_password, {**COMPANIES, DETAIL_COMPANY: "EUR"},
+        {**dict.fromkeys(COMPANIES, chart()), DETAIL_COMPANY: DETAIL_CHART}, YEARS, robot=(erp.user, erp.password),
+    )  # fmt: skip
     return ErpServer(erp, made)
 
 

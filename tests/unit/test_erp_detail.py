@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -144,16 +146,23 @@ class Erp:
         return tuple(Outcome(sent.key, "posted", sent.key, sent.key) for sent in documents)
 
 
+alone = contextlib.nullcontext
+
+
+def nobody() -> AbstractContextManager[object]:
+    raise AssertionError("no masters are made")
+
+
 def test_masters_come_before_documents_and_once_a_call() -> None:
     erp = Erp()
-    deliver(erp, [INVOICE, replace(CASH, key="key-2")])  # type: ignore[arg-type]
+    deliver(erp, [INVOICE, replace(CASH, key="key-2")], alone)  # type: ignore[arg-type]
     assert erp.calls == [("ensure", ["cus_1", "PLAT-STD"]), ("submit", ["key-1", "key-2"])]
 
 
 def test_a_customer_that_cannot_be_made_harms_its_own_documents_only() -> None:
     erp = Erp(unknown=frozenset({"cus_1"}))
     other = replace(INVOICE, key="key-2", customer=Customer("cus_2", "Beta"))
-    first, second = deliver(erp, [INVOICE, other])  # type: ignore[arg-type]
+    first, second = deliver(erp, [INVOICE, other], alone)  # type: ignore[arg-type]
     assert (first.state, first.failure and first.failure.failure_class) == (None, "mapping_missing")
     assert (second.state, second.failure) == ("posted", None)
     assert erp.calls[-1] == ("submit", ["key-2"])
@@ -161,7 +170,7 @@ def test_a_customer_that_cannot_be_made_harms_its_own_documents_only() -> None:
 
 def test_journals_alone_ask_for_no_masters() -> None:
     erp = Erp()
-    deliver(erp, [replace(INVOICE, kind="journal", customer=None)])  # type: ignore[arg-type]
+    deliver(erp, [replace(INVOICE, kind="journal", customer=None)], nobody)  # type: ignore[arg-type]
     assert [name for name, _ in erp.calls] == ["submit"]
 
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 from revenue_assets.posting.erp.documents import masters_of
 from revenue_assets.posting.erp.port import ErpPort, Journal, Outcome
 
 
-def deliver(port: ErpPort, documents: Sequence[Journal]) -> tuple[Outcome, ...]:
+def deliver(
+    port: ErpPort, documents: Sequence[Journal], alone: Callable[[], AbstractContextManager[object]]
+) -> tuple[Outcome, ...]:
     """`port.submit` after `port.ensure`: a document whose customer or item cannot be made is refused alone.
 
-    Outcomes are in the order of the documents. Raises ErpError if the ERP gives no answer about masters; then none of
-    the documents was sent.
+    `alone` is held while masters are made: ERP companies share customers, and not every ERP refuses a second one.
+    Outcomes are in the order of the documents. Raises ErpError if the ERP gives no answer about masters, and whatever
+    `alone` raises; then none of the documents was sent.
     """
     masters = {master.key: master for document in documents for master in masters_of(document)}
-    failed = port.ensure(tuple(masters.values())) if masters else {}
+    failed = {}
+    if masters:
+        with alone():
+            failed = port.ensure(tuple(masters.values()))
     refused = {
         document.key: Outcome(document.key, failure=failed[master.key])
         for document in documents

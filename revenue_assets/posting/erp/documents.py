@@ -196,13 +196,17 @@ def _applied(parts: tuple[Application, ...]) -> str:
 
 def _line_differences(expected: Journal, actual: PostedDocument) -> list[Difference]:
     functional = expected.functional_currency
-    sent = Counter(content for x in expected.lines if (content := _content(x, functional)))
-    held = Counter(content for x in actual.lines if (content := _content(x, functional)))
+    sent_lines, held_lines = expected.lines, actual.lines
+    if expected.kind != "journal":
+        owed_on = {x.account_code for x in receivable_lines(expected)}
+        sent_lines, held_lines = _joined(sent_lines, owed_on), _joined(held_lines, owed_on)
+    sent = Counter(content for x in sent_lines if (content := _content(x, functional)))
+    held = Counter(content for x in held_lines if (content := _content(x, functional)))
     surplus = list((held - sent).elements())
     missing = list((sent - held).elements())
     found: list[Difference] = []
     for content in missing:
-        number = next(x.line_no for x in expected.lines if _content(x, functional) == content)
+        number = next(x.line_no for x in sent_lines if _content(x, functional) == content)
         # The nearest surplus line names the change; without one the line is gone.
         near = max(surplus, key=lambda other: sum(a == b for a, b in zip(content, other, strict=True)), default=None)
         if near is None or sum(a == b for a, b in zip(content, near, strict=True)) < 2:
@@ -214,6 +218,21 @@ def _line_differences(expected: Journal, actual: PostedDocument) -> list[Differe
                 found.append(Difference(name, number, str(a), str(b)))
     found += [Difference("line", None, "nothing", _shown(content)) for content in surplus]
     return found
+
+
+def _joined(lines: tuple[Line, ...], accounts: set[str]) -> tuple[Line, ...]:
+    """One line per currency on each of `accounts`: ERPs cut a receivable by due date or by what it settles."""
+    rest = tuple(x for x in lines if x.account_code not in accounts)
+    groups: dict[tuple[str, str], list[Line]] = {}
+    for x in lines:
+        if x.account_code in accounts:
+            groups.setdefault((x.account_code, x.currency), []).append(x)
+    joined = []
+    for (account, currency), parts in groups.items():
+        amount = sum(x.debit - x.credit for x in parts)
+        amount_tc = sum(x.amount_tc for x in parts)
+        joined.append(Line(parts[0].line_no, account, max(amount, 0), max(-amount, 0), currency, amount_tc))
+    return (*rest, *joined)
 
 
 _FIELDS = ("account", "debit", "credit", "currency", "amount_tc")

@@ -1,4 +1,4 @@
-"""Tryton's master data as postings need it: ids of companies, accounts, currencies, the journal and the periods.
+"""Tryton's master data as postings need it: ids of companies, accounts, currencies, journals and periods.
 
 Kept in memory until `forget` is called; the adapter does so before each check, so nothing here outlives one batch.
 """
@@ -6,10 +6,11 @@ Kept in memory until `forget` is called; the adapter does so before each check, 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from revenue_assets.posting.erp.port import ErpError, ErpPeriod, Failure, Journal, MasterKey
+from revenue_assets.posting.erp.port import DocumentKind, ErpError, ErpPeriod, Failure, Journal, MasterKey
 from revenue_assets.sources.tryton_rpc import TrytonRpc
 
 
@@ -30,20 +31,34 @@ class Period:
         )
 
 
-class Masters:
-    """Lookups by name or code. A missing master raises ErpError(mapping_missing) with a sentence."""
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One row of account.account. `needs_party`: every line on it names a customer, and on no other account may a line
+    do so. `is_receivable`: an invoice may stand on it. `reconciles`: payments may settle invoices on it."""
 
-    def __init__(self, rpc: TrytonRpc, journal_code: str) -> None:
+    id: int
+    needs_party: bool
+    is_receivable: bool
+    reconciles: bool
+
+
+class Masters:
+    """Lookups by name or code. A missing master raises ErpError(mapping_missing) with a sentence.
+
+    `journals`: code of the journal that documents of a kind go into.
+    """
+
+    def __init__(self, rpc: TrytonRpc, journals: Mapping[DocumentKind, str]) -> None:
         self._rpc = rpc
-        self._journal_code = journal_code
+        self._journal_codes = dict(journals)
         self.forget()
 
     def forget(self) -> None:
         """Reads everything anew when it is asked for again."""
         self._companies: dict[str, tuple[int, str]] | None = None
         self._currencies: dict[str, int] | None = None
-        self._journal: int | None = None
-        self._accounts: dict[str, dict[str, int]] = {}
+        self._journals: dict[str, int] | None = None
+        self._accounts: dict[str, dict[str, Account]] = {}
         self._periods: dict[str, tuple[Period, ...]] = {}
 
     def context(self, company: str) -> dict[str, Any]:
@@ -56,8 +71,9 @@ class Masters:
     def functional_currency(self, name: str) -> str:
         return self._company_row(name)[1]
 
-    def account(self, company: str, code: str) -> int:
-        return self._require(self._account_ids(company).get(code), f"account {code} of {company}")
+    def account(self, company: str, code: str) -> Account:
+        found: Account = self._require(self._account_rows(company).get(code), f"account {code} of {company}")
+        return found
 
     def currency(self, code: str) -> int:
         if self._currencies is None:
@@ -65,11 +81,14 @@ class Masters:
             self._currencies = {row["code"]: row["id"] for row in rows}
         return self._require(self._currencies.get(code), f"currency {code}")
 
-    def journal(self) -> int:
-        if self._journal is None:
-            rows = self._rpc.search_read("account.journal", [["code", "=", self._journal_code]], ["code"], {})
-            self._journal = rows[0]["id"] if rows else None
-        return self._require(self._journal, f"journal {self._journal_code}")
+    def journal(self, kind: DocumentKind) -> int:
+        code = self._journal_codes[kind]
+        return self._require(self._journal_ids().get(code), f"journal {code}")
+
+    def kind_of_move(self, journal_code: str) -> DocumentKind:
+        """What a move of that journal is to us: a journal, unless payments have a journal of their own."""
+        cash = self._journal_codes["cash_application"]
+        return "cash_application" if journal_code == cash != self._journal_codes["journal"] else "journal"
 
     def periods(self, company: str) -> tuple[Period, ...]:
         """Standard periods by start date; adjustment periods take no postings of ours."""
@@ -102,11 +121,11 @@ class Masters:
                 case "company":
                     return self.company(key.code)
                 case "account":
-                    return self.account(key.company, key.code)
+                    return self.account(key.company, key.code).id
                 case "currency":
                     return self.currency(key.code)
                 case "journal":
-                    return self.journal() if key.code == self._journal_code else None
+                    return self._journal_ids().get(key.code) if key.code in self._journal_codes.values() else None
                 case _:
                     return None
         except ErpError:
@@ -114,7 +133,7 @@ class Masters:
 
     def missing(self, document: Journal) -> list[str]:
         """Names of the masters that the document needs and the ERP lacks."""
-        wanted = [MasterKey("journal", document.company, self._journal_code)]
+        wanted = [MasterKey("journal", document.company, self._journal_codes[document.kind])]
         for line in document.lines:
             wanted.append(MasterKey("account", document.company, line.account_code))
             if line.amount_tc and line.currency != document.functional_currency:
@@ -127,15 +146,27 @@ class Masters:
             self._companies = {row["party."]["name"]: (row["id"], row["currency."]["code"]) for row in rows}
         return self._require(self._companies.get(name), f"company {name}")
 
-    def _account_ids(self, company: str) -> dict[str, int]:
+    def _journal_ids(self) -> dict[str, int]:
+        if self._journals is None:
+            wanted = sorted(set(self._journal_codes.values()))
+            rows = self._rpc.search_read("account.journal", [["code", "in", wanted]], ["code"], {})
+            self._journals = {row["code"]: row["id"] for row in rows}
+        return self._journals
+
+    def _account_rows(self, company: str) -> dict[str, Account]:
         if company not in self._accounts:
             rows = self._rpc.search_read(
                 "account.account",
                 [["company", "=", self.company(company)], ["type", "!=", None]],
-                ["code"],
+                ["code", "party_required", "reconcile", "type.receivable"],
                 self.context(company),
             )
-            self._accounts[company] = {row["code"]: row["id"] for row in rows}
+            self._accounts[company] = {
+                row["code"]: Account(
+                    row["id"], bool(row["party_required"]), bool(row["type."]["receivable"]), bool(row["reconcile"])
+                )
+                for row in rows
+            }
         return self._accounts[company]
 
     @staticmethod
