@@ -40,8 +40,10 @@ _MOVE_FIELDS = [
     "company.currency.code", "origin", "create_date", "write_date",
 ]  # fmt: skip
 _LINE_FIELDS = [
-    "move", "account.code", "debit", "credit", "description", "amount_second_currency", "second_currency.code",
+    "move", "account.code", "debit", "credit", "description", "amount_second_currency", "second_currency.code", "party",
+    "maturity_date", "reconciliation", "invoice_payment.reference",
 ]  # fmt: skip
+_INVOICE = "account.invoice,"
 
 
 class TrytonSource:
@@ -126,20 +128,55 @@ class TrytonSource:
         yield Page("move", [], cursor, {"expected_rows": expected}, complete=is_full)
 
     def _records(self, moves: list[dict[str, Any]]) -> list[Record]:
-        """One JSON text per move with its lines, amounts as decimal text in major units."""
+        """One JSON text per move with its lines, amounts as decimal text in major units. The move of a customer invoice
+        has the invoice's description and number, which are what its poster could set."""
         lines: dict[int, list[dict[str, Any]]] = {row["id"]: [] for row in moves}
         for row in self._rpc.search_read(
             "account.move.line", [["move", "in", list(lines)]], _LINE_FIELDS, {}, order=[["id", "ASC"]]
         ):
             lines[row["move"]].append(row)
-        return [Record(str(move["id"]), text_of(self._move(move, lines[move["id"]]))) for move in moves]
+        customers = self._customers({row["party"] for held in lines.values() for row in held} - {None})
+        invoices = self._invoices([move["origin"] for move in moves])
+        return [
+            Record(
+                str(move["id"]),
+                text_of(self._move(move, lines[move["id"]], invoices.get(move["origin"], {}), customers)),
+            )
+            for move in moves
+        ]
 
-    def _move(self, move: Mapping[str, Any], lines: list[dict[str, Any]]) -> dict[str, Any]:
+    def _invoices(self, origins: list[str | None]) -> dict[str | None, dict[str, Any]]:
+        """Customer invoices by the origin that their moves name."""
+        ids = [int(origin.removeprefix(_INVOICE)) for origin in origins if origin and origin.startswith(_INVOICE)]
+        fields = ["description", "reference", "total_amount"]
+        rows = (
+            self._rpc.search_read("account.invoice", [["id", "in", ids], ["type", "=", "out"]], fields, {})
+            if ids
+            else []
+        )
+        return {f"{_INVOICE}{row['id']}": row for row in rows}
+
+    def _customers(self, parties: set[int]) -> dict[int, str]:
+        """The customer id that each party carries: its first identifier without a type."""
+        if not parties:
+            return {}
+        rows = self._rpc.search_read(
+            "party.identifier", [["party", "in", sorted(parties)], ["type", "=", None]], ["code", "party"], {},
+            order=[["id", "DESC"]],
+        )  # fmt: skip
+        return {row["party"]: row["code"] for row in rows}
+
+    def _move(
+        self, move: Mapping[str, Any], lines: list[dict[str, Any]], invoice: Mapping[str, Any],
+        customers: Mapping[int, str],
+    ) -> dict[str, Any]:  # fmt: skip
         company = move["company."]
         return {
             "id": str(move["id"]),
             "number": move["number"],
-            "description": move["description"],
+            "description": invoice.get("description", move["description"]),
+            "document_kind": ("credit_note" if invoice["total_amount"] < 0 else "invoice") if invoice else None,
+            "reference": invoice.get("reference"),
             "state": move["state"],
             "date": move["date"].isoformat(),
             "post_date": move["post_date"].isoformat() if move["post_date"] else None,
@@ -152,7 +189,7 @@ class TrytonSource:
             "create_date": move["create_date"].isoformat(),
             "total_debit": decimal_text(sum((_amount(line["debit"]) for line in lines), Decimal(0))),
             "total_credit": decimal_text(sum((_amount(line["credit"]) for line in lines), Decimal(0))),
-            "lines": [_line(line) for line in lines],
+            "lines": [_line(line, customers) for line in lines],
         }
 
     # -- periods and balances ----------------------------------------------------------------------------------
@@ -226,9 +263,9 @@ def _changed(move: Mapping[str, Any]) -> dt.datetime:
     return changed
 
 
-def _line(line: Mapping[str, Any]) -> dict[str, Any]:
-    second = line.get("second_currency.")
-    amount = line["amount_second_currency"]
+def _line(line: Mapping[str, Any], customers: Mapping[int, str]) -> dict[str, Any]:
+    second, settles = line.get("second_currency."), line.get("invoice_payment.")
+    amount, due = line["amount_second_currency"], line["maturity_date"]
     return {
         "id": str(line["id"]),
         "account_code": line["account."]["code"],
@@ -237,6 +274,10 @@ def _line(line: Mapping[str, Any]) -> dict[str, Any]:
         "description": line["description"],
         "amount_second_currency": None if amount is None else decimal_text(_amount(amount)),
         "second_currency": second["code"] if second else None,
+        "customer_id": customers.get(line["party"]),
+        "maturity_date": due.isoformat() if due else None,
+        "is_reconciled": line["reconciliation"] is not None,
+        "settles": settles["reference"] if settles else None,
     }
 
 

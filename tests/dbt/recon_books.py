@@ -43,7 +43,7 @@ UPSTREAM: dict[str, tuple[str, str]] = {
     "can_sales_lines": ("canonical", "entity_id varchar, opportunity_id varchar, customer_id varchar, close_date date, product_code varchar, product_family varchar, currency varchar, list_unit_price decimal(18,6), price_book_unit_price decimal(18,6), term_start date, term_end date, amount bigint, is_recurring boolean"),
     "can_subscription_sales": ("canonical", "entity_id varchar, subscription_id varchar, opportunity_id varchar, product_code varchar, currency varchar, amount bigint, term_start date, term_end date, booked_at timestamp"),
     "can_tax_documents": ("canonical", "entity_id varchar, document_id varchar, document_type varchar, status varchar, tax_date date, currency varchar, tax_amount bigint"),
-    "can_invoices": ("canonical", f"{ENVELOPE}, invoice_id varchar, customer_id varchar, currency varchar, net_amount bigint, tax_amount bigint"),
+    "can_invoices": ("canonical", f"{ENVELOPE}, invoice_id varchar, number varchar, customer_id varchar, currency varchar, net_amount bigint, tax_amount bigint"),
     "can_invoice_lines": ("canonical", f"{ENVELOPE}, invoice_id varchar, customer_id varchar, currency varchar, line_id varchar, amount bigint, service_start date, service_end date, charge_kind varchar, subscription_item_id varchar"),
     "can_invoice_ends": ("canonical", f"{ENVELOPE}, event_type varchar, invoice_id varchar"),
     "can_credit_notes": ("canonical", f"{ENVELOPE}, credit_note_id varchar, invoice_id varchar, currency varchar, reason varchar, net_amount bigint, stated_tax_amount bigint"),
@@ -71,8 +71,8 @@ UPSTREAM: dict[str, tuple[str, str]] = {
     "line_policies": ("subledger", "entity_id varchar, receivable_timing varchar"),
     "expected_charges": ("subledger", "entity_id varchar, item_id varchar, subscription_id varchar, kind varchar, service_start date, service_end date, billing_period_start date, billing_period_end date, bill_date date, amount bigint, currency varchar, correlation_id varchar"),
     "posting_exceptions": ("subledger", "exception_key varchar, class varchar, entity_id varchar, subject varchar, event_key varchar, amount bigint, currency varchar, detail varchar, is_resolved boolean"),
-    "stg_erp__moves": ("staging", "_source varchar, entity_id varchar, move_id bigint, number varchar, description varchar, state varchar, move_date date, period varchar, journal varchar, batch_key varchar"),
-    "stg_erp__move_lines": ("staging", "entity_id varchar, move_id bigint, line_id bigint, account_code varchar, debit decimal(38,2), credit decimal(38,2), description varchar"),
+    "stg_erp__moves": ("staging", "_source varchar, entity_id varchar, move_id bigint, number varchar, description varchar, state varchar, move_date date, period varchar, journal varchar, batch_key varchar, document_kind varchar, reference varchar"),
+    "stg_erp__move_lines": ("staging", "entity_id varchar, move_id bigint, line_id bigint, account_code varchar, debit decimal(38,2), credit decimal(38,2), description varchar, customer_id varchar, maturity_date date, is_reconciled boolean, settles varchar"),
     "stg_erp__account_balances": ("staging", "entity_id varchar, period varchar, account_code varchar, debit decimal(38,2), credit decimal(38,2), balance decimal(38,2)"),
 }  # fmt: skip
 
@@ -88,7 +88,7 @@ FILES: dict[str, str] = {
     "state/class_owner": "variance_class varchar, owner_team varchar",
     "state/currencies": "currency varchar, exponent integer",
     "state/periods": "entity_id varchar, period varchar, start_date date, end_date_exclusive date, status varchar, closed_at timestamp, changed_at timestamp, changed_by varchar, approver varchar, reason varchar",
-    "state/posting_batches": "batch_key varchar, entity_id varchar, period varchar, event_class varchar, accounting_date date, rule_hash varchar, line_count integer, member_count bigint, debit_fc bigint, credit_fc bigint, status varchar, attempts integer, erp_document_id varchar, erp_document_number varchar, posted_at timestamp, verified_at timestamp, last_error_class varchar, last_error varchar",
+    "state/posting_batches": "batch_key varchar, entity_id varchar, period varchar, event_class varchar, accounting_date date, rule_hash varchar, line_count integer, member_count bigint, debit_fc bigint, credit_fc bigint, status varchar, attempts integer, erp_document_id varchar, erp_document_number varchar, posted_at timestamp, verified_at timestamp, last_error_class varchar, last_error varchar, document_json varchar",
     "state/posting_batch_lines": "batch_key varchar, line_no integer, account_role varchar, account_code varchar, currency varchar, amount_tc bigint, functional_currency varchar, debit_fc bigint, credit_fc bigint, product_family varchar, prior_period boolean, member_count bigint",
     "state/exceptions": "exception_id varchar, recon_id varchar, category varchar, entity_id varchar, period varchar, currency varchar, amount bigint, owner_team varchar, assignee varchar, status varchar, source_reference varchar, first_seen_at timestamp, opened_at timestamp, resolution varchar, resolved_at timestamp",
     "journal/lines/all": "booked_line_id varchar, booking_id varchar, booked_at timestamp, entry_key varchar, entry_hash varchar, reverses_booking_id varchar, sign integer, posting_period varchar, posting_date date, prior_period boolean, line_key varchar, line_no integer, book varchar, entity_id varchar, accounting_date date, period varchar, service_period varchar, event_key varchar, event_type varchar, document_type varchar, document_id varchar, document_line_id varchar, account_role varchar, currency varchar, amount_tc bigint, functional_currency varchar, amount_fc bigint, product_family varchar, customer_id varchar, jurisdiction varchar, tax_code varchar, correlation_id varchar, policy_hash varchar",
@@ -111,6 +111,7 @@ class Books:
     tables: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     journal: list[Row] = field(default_factory=list)
     erp: dict[int, Row] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)  # entry key -> kind of the document that it is by itself
     tolerances: dict[str, Row] = field(default_factory=dict)
     reopened: tuple[str, str] | None = None  # (entity, period)
     damage: Callable[[Path, dict[str, str]], None] | None = None  # done to the landed files
@@ -187,6 +188,16 @@ class Books:
                    ("deferred_revenue", -amount), ("tax_liability", -tax), line_id=f"il_{invoice}")  # fmt: skip
         self.entry(entity, month_end(day), "revenue.recognised", ("invoice", invoice),
                    ("deferred_revenue", amount // 2), ("revenue", -(amount // 2)))  # fmt: skip
+        return invoice
+
+    def detail(self, entity: str, tag: str, day: str, *payments: int) -> str:
+        """An invoice of 3300 that the ERP has as its own, and payments of it; returns its id."""
+        invoice = self.invoice(entity, tag, day)
+        self.kinds[next(x["entry_key"] for x in self.journal if x["document_id"] == invoice)] = "invoice"
+        for amount in payments:
+            self.entry(entity, day, "payment.settled", ("invoice", invoice), ("processor_clearing", amount),
+                       ("accounts_receivable", -amount))  # fmt: skip
+            self.kinds[self.journal[-1]["entry_key"]] = "cash_application"
         return invoice
 
     def credit_note(self, entity: str, note: str, invoice: str, day: str, amount: int, tax: int | None, *,
@@ -277,7 +288,7 @@ class Books:
 
     def book_and_post(self) -> None:
         """Journal of record, one batch per (entity, period, event class), verified, and the same in the ERP."""
-        groups: dict[tuple[str, str, str], dict[tuple[str, int], list[Row]]] = defaultdict(lambda: defaultdict(list))
+        groups: dict[tuple[str, ...], dict[tuple[str, int], list[Row]]] = defaultdict(lambda: defaultdict(list))
         for line in self.journal:
             self.add("journal_lines", **{k: line.get(k) for k in (
                 "line_key", "entry_key", "entity_id", "accounting_date", "period", "event_type", "account_role",
@@ -291,16 +302,22 @@ class Books:
             }  # fmt: skip
             self.add("journal/lines/all", **booked)
             side = 1 if line["amount_fc"] > 0 else -1
-            groups[line["entity_id"], line["period"], line["event_type"]][line["account_role"], side].append(booked)
-        for (entity, period, event), lines in sorted(groups.items()):
-            self._post(entity, period, event, lines)
+            alone = line["entry_key"] if line["entry_key"] in self.kinds else ""
+            group = groups[line["entity_id"], line["period"], line["event_type"], alone]
+            group[line["account_role"], side].append(booked)
+        for (entity, period, event, alone), lines in sorted(groups.items()):
+            self._post(entity, period, event, alone, lines)
 
-    def _post(self, entity: str, period: str, event: str, lines: dict[tuple[str, int], list[Row]]) -> None:
-        key = f"key_{entity}_{period}_{event}"
+    def _post(self, entity: str, period: str, event: str, alone: str, lines: dict[tuple[str, int], list[Row]]) -> None:
+        """One batch and its document in the ERP; that of an entry that is posted `alone` says what it is."""
+        key = f"key_{entity}_{period}_{event}{alone}"
+        kind = self.kinds.get(alone)
+        invoice = next(iter(lines.values()))[0]["document_id"] if kind else None
         move_id = len(self.erp) + 1
         move: Row = {"entity_id": entity, "move_id": move_id, "number": f"{entity}{move_id:05d}", "description": key,
                      "state": "posted", "move_date": month_end(period), "period": period, "journal": "REV",
-                     "batch_key": key, "lines": []}  # fmt: skip
+                     "batch_key": key, "lines": [], "document_kind": "invoice" if kind == "invoice" else None,
+                     "reference": invoice if kind == "invoice" else None}  # fmt: skip
         debit = 0
         for number, ((role, side), members) in enumerate(sorted(lines.items()), 1):
             amount = sum(m["amount_fc"] for m in members)
@@ -312,12 +329,15 @@ class Books:
             for member in members:
                 self.add("journal/members/all", booked_line_id=member["booked_line_id"], batch_key=key,
                          batch_line_no=number, cut_id="cut1")  # fmt: skip
-            move["lines"].append({"account_code": ACCOUNTS[role], "debit": max(amount, 0), "credit": max(-amount, 0)})
+            named = {"customer_id": "cus", "settles": invoice if kind == "cash_application" else None,
+                     "is_reconciled": False}  # fmt: skip
+            move["lines"].append({"account_code": ACCOUNTS[role], "debit": max(amount, 0), "credit": max(-amount, 0),
+                                  **(named if kind and role == "accounts_receivable" else {})})  # fmt: skip
             assert side * amount > 0
         self.add("state/posting_batches", batch_key=key, entity_id=entity, period=period, event_class=event,
                  accounting_date=month_end(period), rule_hash="r1", line_count=len(lines),
                  member_count=sum(map(len, lines.values())), debit_fc=debit, credit_fc=debit, status="verified",
-                 attempts=1, erp_document_id=str(move_id), erp_document_number=move["number"],
+                 document_json=f'{{"kind":"{kind}"}}' if kind else "{}", attempts=1, erp_document_id=str(move_id), erp_document_number=move["number"],
                  posted_at="2026-11-01 07:00:00", verified_at="2026-11-01 07:01:00")  # fmt: skip
         self.erp[move_id] = move
 
@@ -333,6 +353,7 @@ class Books:
         self.erp[move_id] = {
             "entity_id": entity, "move_id": move_id, "number": f"{entity}{move_id:05d}", "description": "true-up by hand",
             "state": "posted", "move_date": day, "period": month(day), "journal": "MISC", "batch_key": None,
+            "document_kind": None, "reference": None,
             "lines": [{"account_code": ACCOUNTS[debit], "debit": amount, "credit": 0},
                       {"account_code": ACCOUNTS[credit], "debit": 0, "credit": amount}],
         } | changes  # fmt: skip
@@ -346,7 +367,8 @@ class Books:
             for number, line in enumerate(move["lines"], 1):
                 self.add("stg_erp__move_lines", entity_id=move["entity_id"], move_id=move["move_id"],
                          line_id=move["move_id"] * 1000 + number, account_code=line["account_code"],
-                         debit=major(line["debit"]), credit=major(line["credit"]))  # fmt: skip
+                         debit=major(line["debit"]), credit=major(line["credit"]),
+                         **{k: line.get(k) for k in ("customer_id", "settles", "is_reconciled")})  # fmt: skip
                 if move["state"] == "posted":
                     total = balances[move["entity_id"], move["period"], line["account_code"]]
                     total[0] += line["debit"]

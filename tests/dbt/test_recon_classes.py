@@ -159,6 +159,39 @@ def receivable_faults(books: Books) -> set[Signal]:
     }  # fmt: skip
 
 
+DETAILS = {"det_open": (1300,), "det_paid": (3300,), "det_loose": (1300,), "det_hand": (1300,), "det_early": (1300,)}
+
+
+def detail_documents(books: Books) -> None:
+    """Invoices and payments that the ERP has as documents of its own; `detail_faults` breaks three of them."""
+    for tag, payments in DETAILS.items():
+        books.expected("UK", tag, "2026-09-12")
+        books.detail("UK", tag, "2026-09-12", *payments)
+
+
+def detail_faults(books: Books) -> set[Signal]:
+    """R4: a payment taken off its invoice, one entered by hand, an invoice reconciled that is not paid. Open in part or
+    paid in full stays silent."""
+    receivables = {
+        tag: [
+            line
+            for move in books.erp.values()
+            for line in move["lines"]
+            if f"in_{tag}_2026-09-12" in (line.get("settles"), move["reference"]) and "customer_id" in line
+        ]
+        for tag in DETAILS
+    }
+    for line in receivables["det_paid"] + receivables["det_early"]:
+        line["is_reconciled"] = True
+    next(line for line in receivables["det_loose"] if line["settles"])["settles"] = None
+    by_hand = books.manual_move("UK", "2026-09-30", "cash", "accounts_receivable", 500)
+    by_hand["lines"][1] |= {"customer_id": "cus", "settles": "in_det_hand_2026-09-12", "is_reconciled": False}
+    return {
+        ("R4", "amount", "in_det_loose_2026-09-12"), ("R4", "manual_erp_journal", "in_det_hand_2026-09-12"),
+        ("R4", "amount", "in_det_early_2026-09-12"), ("R10", "manual_erp_journal", by_hand["number"]),
+    }  # fmt: skip
+
+
 def intercompany_faults(books: Books) -> set[Signal]:
     """R14: the pair differs, one side is missing; a pair that agrees stays silent."""
     for document, payable, receivable in (("in_same", 400, 400), ("in_differs", 500, 450), ("in_owed", 60, 0),
@@ -267,11 +300,12 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[duckdb.Du
     books = healthy()
     expected = sales_faults(books) | billing_faults(books) | cash_faults(books) | tax_faults(books)
     expected |= receivable_faults(books) | intercompany_faults(books)
+    detail_documents(books)
     # The processor took the unnamed 250 for good; US differs by 11 more that nothing explains, UK by the stray line.
     books.report_balances({("US", "2026-08"): 11, ("US", "2026-09"): 261, ("US", "2026-10"): 261,
                            ("UK", "2026-09"): 40, ("UK", "2026-10"): 40})  # fmt: skip
     books.book_and_post()
-    expected |= erp_faults(books)
+    expected |= detail_faults(books) | erp_faults(books)
     books.read_back()
     books.damage = damage
     connection = build(tmp_path_factory.mktemp("faulty"), books, "build", "--exclude", LANDING_IS_WHOLE)
@@ -352,6 +386,9 @@ def test_amounts_of_the_findings(faulty: tuple[duckdb.DuckDBPyConnection, set[Si
     assert amounts("R4", "in_upgrade_2026-08-20") == [("UK", "2026-08", -3300)]
     assert amounts("R4", "cn_wrong") == [("UK", "2026-09", -50)]
     assert amounts("R4", "key_US_2026-08_invoice.posted") == [("US", "2026-08", -90)]
+    assert amounts("R4", "in_det_loose_2026-09-12") == [("UK", "2026-09", -1300)]
+    assert amounts("R4", "in_det_hand_2026-09-12") == [("UK", "2026-09", 500)]
+    assert amounts("R4", "in_det_early_2026-09-12") == [("UK", "2026-09", 2000)]
     assert amounts("R14", "in_differs") == [("US", "2026-09", 50)]
     # The hand-made journal moved 400 from deferred revenue to revenue: a balance keeps it, an activity does not.
     by_hand = connection.execute(

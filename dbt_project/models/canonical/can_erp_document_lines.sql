@@ -9,7 +9,11 @@ select
     entities.functional_currency,
     {{ recon_to_minor('coalesce(lines.debit, 0)', 'currencies.exponent') }} as debit,
     {{ recon_to_minor('coalesce(lines.credit, 0)', 'currencies.exponent') }} as credit,
-    lines.description
+    lines.description,
+    lines.customer_id,
+    lines.maturity_date,
+    lines.is_reconciled,
+    lines.settles
 from {{ ref('stg_erp__move_lines') }} as lines
 inner join {{ state('entities') }} as entities on lines.entity_id = entities.entity_id
 inner join {{ state('currencies') }} as currencies on entities.functional_currency = currencies.currency

@@ -10,6 +10,8 @@ select
     cast(move_date as date) as document_date,
     cast(period as varchar) as period,
     journal,
+    document_kind,
+    reference,
     batch_key,
     _source || '/move/' || move_id as source_record
 from {{ ref('stg_erp__moves') }}

@@ -1,4 +1,4 @@
--- One row per invoice, credit note or altered ERP document: what was billed against the ERP documents that carry it (R4).
+-- One row per invoice, credit note, altered ERP document or open amount that differs: billed against ERP receivables (R4).
 {{ config(tags=['after_posting']) }}
 
 -- Posting is summarised: a receivable stands in the ERP inside the document of its batch. An invoice is carried as often
@@ -323,3 +323,5 @@ altered as (
 {{ recon_items('R4', 'classified', apart=['wrong_currency'], erp_document='c.document_number') }}
 union all
 {{ recon_shape('R4', 'altered') }}
+union all
+{{ recon_shape('R4', ref('rec_open_items')) }}

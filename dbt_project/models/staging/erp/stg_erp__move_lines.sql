@@ -12,7 +12,7 @@ fields as (
         position as line_no,
         {{ json_texts('item', [
             '$.id', '$.account_code', '$.debit', '$.credit', '$.description', '$.amount_second_currency',
-            '$.second_currency',
+            '$.second_currency', '$.customer_id', '$.maturity_date', '$.is_reconciled', '$.settles',
         ]) }} as f
     from elements
 )
@@ -28,5 +28,9 @@ select
     cast(f[4] as decimal(28, 9)) as credit,
     f[5] as description,
     cast(f[6] as decimal(28, 9)) as amount_second_currency,
-    f[7] as second_currency
+    f[7] as second_currency,
+    f[8] as customer_id,
+    cast(f[9] as date) as maturity_date,
+    coalesce(cast(f[10] as boolean), false) as is_reconciled,
+    f[11] as settles
 from fields

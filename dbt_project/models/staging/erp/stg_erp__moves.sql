@@ -10,6 +10,8 @@ with staged as (
         'period': ['$.period', 'text'],
         'move_entity_id': ['$.entity_id', 'text'],
         'journal': ['$.journal', 'text'],
+        'document_kind': ['$.document_kind', 'text'],
+        'reference': ['$.reference', 'text'],
         'lines': ['$.lines', 'json'],
     }) }}
 )
@@ -25,6 +27,8 @@ select
     move_date,
     period,
     journal,
+    document_kind,
+    reference,
     case when {{ is_hex_key('description', 32) }} then description end as batch_key,
     coalesce(lines, '[]') as lines
 from staged
