@@ -133,7 +133,7 @@ select period, account_role, currency, count(*), cast(sum(amount_tc) as bigint) 
 """
 TOTALS = "select period, role, currency, count(*), cast(sum(amount) as bigint) from journal group by all order by all"
 ENGINE_SCHEDULE = """
-select period, count(*), cast(sum(amount) as bigint) from subledger.revenue_schedule where not at_once group by all order by all
+select period, count(*), cast(sum(amount) as bigint) from subledger.document_schedule where not at_once group by all order by all
 """
 SCHEDULE = """
 select strftime(recognised_on, '%Y-%m') as period, count(*), cast(sum(part) as bigint) from schedule where part <> 0

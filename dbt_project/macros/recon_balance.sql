@@ -139,38 +139,9 @@ periods as (
     select distinct entity_id, period from activity
 ),
 
--- An entity of which we see no ERP accounts may state balances by role (balance.reported): the last of a month stands.
-reports as (
-    select
-        reported.entity_id,
-        {{ recon_month('reported.accounting_date') }} as period,
-        reported.currency,
-        reported.accounting_date as cut_off,
-        reported.balance
-    from {{ ref('can_balances_reported') }} as reported
-    where
-        reported.system = 'erp' and reported.account_role = '{{ role }}' and reported.accounting_date <= {{ as_of_date() }}
-        and reported.entity_id not in (select activity.entity_id from activity)
-    qualify row_number() over (
-        partition by reported.entity_id, reported.currency, {{ recon_month('reported.accounting_date') }}
-        order by reported.accounting_date desc, reported.time desc, reported.event_id desc
-    ) = 1
-),
-
-reported_balances as (
-    select
-        reports.entity_id,
-        reports.period,
-        reports.currency,
-        'reported|{{ role }}' as item_key,
-        {{ sign }} * cast(coalesce(sum(lines.amount_tc), 0) as bigint) as left_amount,
-        {{ sign }} * max(reports.balance) as right_amount
-    from reports
-    left join {{ ref('journal_lines') }} as lines
-        on reports.entity_id = lines.entity_id and reports.currency = lines.currency
-        and lines.account_role = '{{ role }}' and reports.cut_off >= lines.accounting_date
-    group by reports.entity_id, reports.period, reports.currency
-),
+-- An entity of which we see no ERP accounts may state balances by role (balance.reported).
+{{ recon_reported(role, sign, cumulative,
+    "reported.system = 'erp' and reported.account_role = '" ~ role ~ "' and reported.entity_id not in (select activity.entity_id from activity)") }},
 
 balances as (
     select
@@ -213,3 +184,49 @@ explained as (
 
 {{ recon_balance_rows(recon_id, 'balances', 'explained', by_key=true) }}
 {% endmacro %}
+
+{#- CTEs `reports` and `reported_balances`: an account role of the subledger against what `condition` selects of
+    can_balances_reported (alias `reported`), per entity, period and currency, in transaction currency. Of each account the
+    last report of a month stands. Balances at the day of the report; if not `cumulative`, their movement since the report
+    before (or since the beginning). -#}
+{% macro recon_reported(role, sign, cumulative, condition) %}
+{%- set month = recon_month('reported.accounting_date', 'reported.entity_id') -%}
+reports as (
+    select
+        totals.*,
+        {% if cumulative %}cast(null as date){% else %}lag(totals.cut_off) over by_month{% endif %} as cut_off_before,
+        {% if cumulative %}0{% else %}coalesce(lag(totals.balance) over by_month, 0){% endif %} as balance_before
+    from (
+        select
+            entity_id, period, currency, max(cut_off) as cut_off, cast(sum(balance) as bigint) as balance
+        from (
+            select
+                reported.entity_id, {{ month }} as period, reported.currency, reported.accounting_date as cut_off, reported.balance
+            from {{ ref('can_balances_reported') }} as reported
+            where reported.accounting_date <= {{ as_of_date() }} and {{ condition }}
+            qualify row_number() over (
+                partition by reported.entity_id, reported.currency, reported.account, {{ month }}
+                order by reported.accounting_date desc, reported.time desc, reported.event_id desc
+            ) = 1
+        ) as last_reports
+        group by entity_id, period, currency
+    ) as totals
+    {% if not cumulative %}window by_month as (partition by totals.entity_id, totals.currency order by totals.cut_off){% endif %}
+),
+
+reported_balances as (
+    select
+        reports.entity_id,
+        reports.period,
+        reports.currency,
+        'reported|{{ role }}' as item_key,
+        {{ sign }} * cast(coalesce(sum(lines.amount_tc), 0) as bigint) as left_amount,
+        {{ sign }} * (max(reports.balance) - max(reports.balance_before)) as right_amount
+    from reports
+    left join {{ ref('journal_lines') }} as lines
+        on reports.entity_id = lines.entity_id and reports.currency = lines.currency
+        and lines.account_role = '{{ role }}' and reports.cut_off >= lines.accounting_date
+        and (reports.cut_off_before is null or reports.cut_off_before < lines.accounting_date)
+    group by reports.entity_id, reports.period, reports.currency
+)
+{%- endmacro %}

@@ -21,3 +21,20 @@ case when {{ prefix }}starts is null then [cast(1 as bigint)]
         when is_daily then cast(greatest({{ prefix }}ends[i + 1] - greatest({{ prefix }}starts[i + 1], {{ start }}), 0) as bigint)
         else {{ prefix }}weights[i + 1] end) end
 {%- endmacro %}
+
+{#- An amount of contract line `booked` in contract currency: as it is, or converted once at the line's exchange rate. -#}
+{% macro at_contract_rate(amount, minor_per_unit, line_minor_per_unit) -%}
+case
+            when booked.exchange_rate_e12 is null then {{ amount }}
+            when {{ amount }} is not null then {{ half_up(amount ~ ' * booked.exchange_rate_e12 * ' ~ minor_per_unit,
+                'cast(1000000000000 as hugeint) * ' ~ line_minor_per_unit) }}
+        end
+{%- endmacro %}
+
+{#- A unit price of contract line `booked` (scaled by 1e12) in contract currency, to 12 places. -#}
+{% macro price_at_contract_rate(price_e12) -%}
+case
+            when booked.exchange_rate_e12 is null then {{ price_e12 }}
+            else (2 * {{ price_e12 }} * booked.exchange_rate_e12 + 1000000000000) // 2000000000000
+        end
+{%- endmacro %}

@@ -116,12 +116,16 @@ SECTIONS: dict[str, Section] = {
                   statements.matched_count as matched
            from reconciliation.rec_statements as statements
            left join (
-               select entity_id, strftime(accounting_date, '%Y-%m') as period, system, max(accounting_date) as cut_off
+               select entity_id, strftime(accounting_date, '%Y-%m') as period, max(accounting_date) as cut_off,
+                      case when system = 'processor' then 'R9'
+                           when system = 'tax' or account_role = 'tax_liability' then 'R13'
+                           when account_role = 'accounts_receivable' then 'R10'
+                           when account_role = 'deferred_revenue' then 'R11'
+                           when account_role = 'revenue' then 'R12' end as recon_id
                from canonical.can_balances_reported group by all
            ) as reports
                on statements.entity_id = reports.entity_id and statements.period = reports.period
-               and reports.system = case when statements.recon_id = 'R9' then 'processor'
-                   when statements.recon_id in ('R10', 'R11', 'R12') then 'erp' end
+               and statements.recon_id = reports.recon_id
            where list_contains($entities, statements.entity_id)""",
         ("entity", "id", "period", "as_of", "currency"),
         {"left": "currency", "right": "currency"},

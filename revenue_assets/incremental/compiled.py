@@ -9,7 +9,10 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 ENTRY = "stg_cloudevents__events"  # where the events of the scope come in
-TARGETS = ("journal_lines", "revenue_schedule", "posting_exceptions", "rollforwards", "posting_summaries")
+TARGETS = (
+    "journal_lines", "document_schedule", "contract_schedule", "posting_exceptions", "rollforwards",
+    "posting_summaries",
+)  # fmt: skip
 
 
 RELATION = re.compile(r'"(?P<database>\w+)"\."(?P<schema>\w+)"\."(?P<name>\w+)"')

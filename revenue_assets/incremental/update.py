@@ -35,18 +35,17 @@ ADDITIVE = ("spot_rates",)
 NUMBERED = {"document_events": "doc_no", "document_event_lines": "doc_no", "line_effects": "doc_no"}
 # Rows named by their event; with the tables above and below, every table that an update knows how to treat.
 BY_EVENT = (
-    "bank_line_matches", "cash_applications", "document_events", "document_lines", "documents", "event_verdicts",
-    "invoice_advances", "journal_lines", "legs_bank", "legs_disputes", "legs_documents", "legs_intercompany",
-    "legs_other", "legs_payments", "legs_recognition", "legs_reductions", "legs_refunds", "legs_revaluation",
-    "legs_usage", "line_effects", "payment_remainders", "posting_exceptions", "priced_legs", "recognition_entries",
-    "reduction_totals", "revenue_schedule", "settlements", "usage_accruals",
+    "bank_line_matches", "cash_applications", "document_events", "document_lines", "document_schedule", "documents",
+    "event_verdicts", "invoice_advances", "journal_lines", "legs_bank", "legs_disputes", "legs_documents",
+    "legs_intercompany", "legs_other", "legs_payments", "legs_recognition", "legs_reductions", "legs_refunds",
+    "legs_revaluation", "legs_usage", "line_effects", "payment_remainders", "posting_exceptions", "priced_legs",
+    "recognition_entries", "reduction_totals", "settlements", "usage_accruals",
 )  # fmt: skip
 # What local events leave alone: contracts, closings, rates.
 UNTOUCHED = (
     "closed_periods", "line_policies", "contract_event_lines", "contract_events", "contract_movements",
-    "contract_obligations",
-    "legs_contracts", "obligation_parts", "obligation_prices", "obligation_states", "obligation_windows",
-    "spot_rate_ranges",
+    "contract_obligations", "contract_schedule", "legs_contracts", "obligation_parts", "obligation_prices",
+    "obligation_states", "obligation_windows", "spot_rate_ranges",
 )  # fmt: skip
 # Measured over a whole entity: with a row in them nothing is local.
 ENTITY_WIDE = ("legs_allowance",)

@@ -27,12 +27,13 @@ def gone(table: str, condition: str = "true") -> str:
 
 
 LINES = "subledger.journal_lines"
-SCHEDULE = "subledger.revenue_schedule"
-CLOSED_ITEM = """open_item = (
-    select open_item from subledger.journal_lines
+SCHEDULE = "subledger.document_schedule"
+CLOSED_ITEM = """(entity_id, open_item) = (
+    select (entity_id, open_item) from subledger.journal_lines
     where open_item is not null and event_type not like 'fx.%' and account_role = 'accounts_receivable'
         and currency <> functional_currency
-    group by entity_id, account_role, currency, open_item having sum(amount_tc) = 0 order by open_item limit 1
+    group by entity_id, account_role, currency, open_item having sum(amount_tc) = 0
+    order by entity_id, open_item limit 1
 ) and account_role = 'accounts_receivable' and event_type not like 'fx.%'"""
 RECOGNISED = "event_type = 'revenue.recognised' and document_type = 'invoice'"
 PRICED = """(entity_id, document_id, document_line_id) in (
@@ -49,7 +50,7 @@ MUTATIONS = {
         one("subledger.contract_balances", "rpo = rpo + 1"),
     ],
     "assert_contract_positions_are_billed_less_recognised": [
-        one(LINES, "amount_tc = amount_tc + 1", ON_CONTRACT), gone(SCHEDULE, "treatment = 'obligation'"),
+        one(LINES, "amount_tc = amount_tc + 1", ON_CONTRACT), gone("subledger.contract_schedule"),
     ],
     "assert_contracts_show_one_side": [
         f"""insert into {LINES} select * replace ('contract_asset' as account_role, 1 as amount_tc,

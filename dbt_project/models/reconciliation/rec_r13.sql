@@ -1,7 +1,12 @@
--- One row per invoice or credit note, by month: tax billed against the tax engine's documents (R13).
+-- One row per invoice or credit note, by month: tax billed against the tax engine's documents (R13). An entity without such
+-- documents may state the balance of its tax account instead (balance.reported of system tax, or erp with tax_liability).
 {{ config(tags=['before_posting']) }}
 
-with voided_invoices as (
+with {{ recon_reported('tax_liability', -1, true,
+    "(reported.system = 'tax' or (reported.system = 'erp' and reported.account_role = 'tax_liability')) and reported.entity_id not in (select entity_id from "
+    ~ ref('can_tax_documents') ~ ")") }},
+
+voided_invoices as (
     select distinct
         entity_id,
         invoice_id
@@ -30,7 +35,9 @@ left_side as (
     from {{ ref('can_invoices') }} as invoices
     left join voided_invoices
         on invoices.entity_id = voided_invoices.entity_id and invoices.invoice_id = voided_invoices.invoice_id
-    where invoices.accounting_date <= {{ as_of_date() }} and voided_invoices.invoice_id is null
+    where
+        invoices.accounting_date <= {{ as_of_date() }} and voided_invoices.invoice_id is null
+        and invoices.entity_id not in (select reports.entity_id from reports)
     union all
     select
         notes.entity_id,
@@ -44,7 +51,9 @@ left_side as (
     from {{ ref('can_credit_notes') }} as notes
     left join voided_notes
         on notes.entity_id = voided_notes.entity_id and notes.credit_note_id = voided_notes.credit_note_id
-    where notes.accounting_date <= {{ as_of_date() }} and voided_notes.credit_note_id is null
+    where
+        notes.accounting_date <= {{ as_of_date() }} and voided_notes.credit_note_id is null
+        and notes.entity_id not in (select reports.entity_id from reports)
 ),
 
 -- The engine holds credit notes with negative amounts; a cancelled document owes nothing.
@@ -101,6 +110,22 @@ classified as (
         end as explanation,
         cast(null as varchar) as expected_clear_period
     from classes
-)
+),
 
-{{ recon_items('R13', 'classified') }}
+documents as (
+    {{ recon_items('R13', 'classified') }}
+),
+
+-- Nothing explains a part of one total.
+explained as (
+    select
+        entity_id, period, currency,
+        cast(null as varchar) as variance_class, cast(null as varchar) as reference, cast(null as varchar) as explanation,
+        cast(0 as bigint) as amount
+    from reported_balances
+    where false
+),
+
+{{ recon_balance_rows('R13', 'reported_balances', 'explained') }}
+union all
+select * from documents

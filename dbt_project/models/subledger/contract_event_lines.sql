@@ -1,5 +1,7 @@
 -- One row per contract event and obligation that it books, adds, replaces, ends, pauses, resumes, estimates or performs.
 -- Amounts are in contract currency; decimals are scaled by 1e12.
+{%- set own_minor = pow10('own.exponent') -%}
+{%- set line_minor = pow10('coalesce(other.exponent, own.exponent)') %}
 with booked as (
     select
         events.contract_no, events.step, lines.line_id, 'add' as action, cast(null as varchar) as option_line_id,
@@ -24,32 +26,44 @@ with booked as (
     where events.kind = 'amend'
 ),
 
--- A line in another currency is converted once, at the contract rate.
+-- Amounts and prices of a line in another currency are converted once, at the contract rate.
 converted as (
     select
-        booked.* exclude (amount, ssp, constrained_amount),
+        booked.* exclude (amount, ssp, constrained_amount, expected_unit_price_e12),
         contracts.currency,
-        {{ pow10('own.exponent') }} as minor_per_unit,
-        case
-            when booked.exchange_rate_e12 is null then booked.amount
-            else {{ half_up('booked.amount * booked.exchange_rate_e12 * ' ~ pow10('own.exponent'),
-                'cast(1000000000000 as hugeint) * ' ~ pow10('coalesce(other.exponent, own.exponent)')) }}
-        end as amount,
-        case
-            when booked.exchange_rate_e12 is null or booked.ssp is null then booked.ssp
-            else {{ half_up('booked.ssp * booked.exchange_rate_e12 * ' ~ pow10('own.exponent'),
-                'cast(1000000000000 as hugeint) * ' ~ pow10('coalesce(other.exponent, own.exponent)')) }}
-        end as ssp,
-        case
-            when booked.exchange_rate_e12 is null or booked.constrained_amount is null then booked.constrained_amount
-            else {{ half_up('booked.constrained_amount * booked.exchange_rate_e12 * ' ~ pow10('own.exponent'),
-                'cast(1000000000000 as hugeint) * ' ~ pow10('coalesce(other.exponent, own.exponent)')) }}
-        end as constrained_amount
+        {{ own_minor }} as minor_per_unit,
+        {{ line_minor }} as line_minor_per_unit,
+        {{ at_contract_rate('booked.amount', own_minor, line_minor) }} as amount,
+        {{ at_contract_rate('booked.ssp', own_minor, line_minor) }} as ssp,
+        {{ at_contract_rate('booked.constrained_amount', own_minor, line_minor) }} as constrained_amount,
+        {{ price_at_contract_rate('booked.expected_unit_price_e12') }} as expected_unit_price_e12
     from booked
     inner join {{ ref('contract_events') }} as events on booked.contract_no = events.contract_no and events.kind = 'book'
     inner join {{ ref('can_contracts') }} as contracts on events.event_key = contracts.event_key
     left join {{ state('currencies') }} as own on contracts.currency = own.currency
     left join {{ state('currencies') }} as other on booked.line_currency = other.currency
+),
+
+-- An estimate speaks of its line in the line's currency.
+estimates as (
+    select
+        booked.contract_no, booked.step, booked.line_id, booked.expected_total,
+        {{ price_at_contract_rate('booked.new_unit_price_e12') }} as new_unit_price_e12,
+        {{ at_contract_rate('booked.new_constrained', 'booked.minor_per_unit', 'booked.line_minor_per_unit') }} as new_constrained
+    from (
+        select
+            events.contract_no, events.step, estimates.line_id, estimates.expected_total,
+            cast(estimates.expected_unit_price * 1000000000000 as hugeint) as new_unit_price_e12,
+            estimates.constrained_amount as new_constrained,
+            lines.exchange_rate_e12, lines.minor_per_unit, lines.line_minor_per_unit
+        from {{ ref('contract_events') }} as events
+        inner join {{ ref('can_estimates') }} as estimates on events.event_key = estimates.event_key
+        left join converted as lines
+            on events.contract_no = lines.contract_no and events.step > lines.step and estimates.line_id = lines.line_id
+            and lines.action in ('add', 'replace')
+        where events.kind = 'estimate' and estimates.line_id is not null
+        qualify row_number() over (partition by events.contract_no, events.step, estimates.line_id order by lines.step desc) = 1
+    ) as booked
 ),
 
 -- Discounts proven for some lines: shared over their stand-alone prices.
@@ -107,15 +121,12 @@ changes as (
 
 revisions as (
     select
-        events.contract_no, events.step, estimates.line_id, 'estimate' as action, null as option_line_id, null as kind,
+        contract_no, step, line_id, 'estimate' as action, null as option_line_id, null as kind,
         null as product_family, null as product_id, null as amount, null as ssp, false as is_residual, null as expected_amount,
         null as quantity_e12, null as minor_per_unit, null as service_start, null as service_end, 0 as discount_share,
-        null as measure, null as cumulative_e12, cast(estimates.expected_total * 1000000000000 as hugeint) as expected_total_e12,
-        cast(estimates.expected_unit_price * 1000000000000 as hugeint) as new_unit_price_e12,
-        estimates.constrained_amount as new_constrained
-    from {{ ref('contract_events') }} as events
-    inner join {{ ref('can_estimates') }} as estimates on events.event_key = estimates.event_key
-    where events.kind = 'estimate' and estimates.line_id is not null
+        null as measure, null as cumulative_e12, cast(expected_total * 1000000000000 as hugeint) as expected_total_e12,
+        new_unit_price_e12, new_constrained
+    from estimates
     union all
     select
         events.contract_no, events.step, performances.line_id, 'perform' as action, null as option_line_id, null as kind,

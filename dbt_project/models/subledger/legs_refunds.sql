@@ -7,6 +7,7 @@ with refunds as (
         settlements.gross,
         settlements.gross_fc,
         settlements.fee_fc,
+        policies.fee_method,
         payments.channel,
         coalesce(payments.is_advance, false) as is_advance,
         payments.customer_id
@@ -15,6 +16,8 @@ with refunds as (
     -- a refund waits for its payment
     inner join {{ ref('can_payments') }} as payments
         on refunds.entity_id = payments.entity_id and refunds.payment_id = payments.payment_id
+    inner join {{ ref('line_policies') }} as policies
+        on refunds.entity_id = policies.entity_id and policies.product_family = 'default' and refunds.currency = policies.currency
 ),
 
 placed as (
@@ -53,7 +56,7 @@ valued as (
     currency='settled_currency', customer_id='customer_id',
     pool="case when money_role = 'processor_clearing' then 'processor_clearing|' || bt_account end") }}
 union all
-{{ leg('valued', "'fees'", 'direction * bt_fee', 'direction * fee_fc', leg_no=2, document_id='refund_id', currency='settled_currency',
+{{ leg('valued', "case fee_method when 'net' then 'revenue' else 'fees' end", 'direction * bt_fee', 'direction * fee_fc', leg_no=2, document_id='refund_id', currency='settled_currency',
     customer_id='customer_id') }}
 union all
 {{ leg('valued', "'refund_liability'", 'unplaced', 'unplaced_fc', is_release='direction = 1', leg_no=3, document_id='refund_id',

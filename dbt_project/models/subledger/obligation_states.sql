@@ -24,7 +24,9 @@ select
     event_lines.expected_total_e12 as stated_total,
     event_lines.new_unit_price_e12,
     event_lines.new_constrained,
-    exercised.exercised_by is not null as is_exercised,
+    coalesce(exercised.step = events.step, false) as is_exercised,
+    -- whom its price belongs to: the line that exercised it, once that has happened
+    coalesce(exercised.exercised_by, obligations.line_id) as price_line_id,
     windows.starts, windows.ends, windows.done_at, windows.weights,
     windows.starts is not null as is_timed,
     case when windows.starts is null then cast(0 as bigint) else states.remaining end as segment_total,
@@ -35,7 +37,7 @@ inner join obligations on states.contract_no = obligations.contract_no and state
 left join event_lines
     on events.contract_no = event_lines.contract_no and events.step = event_lines.step and obligations.line_id = event_lines.line_id
 left join exercised
-    on events.contract_no = exercised.contract_no and events.step = exercised.step and obligations.line_id = exercised.option_line_id
+    on events.contract_no = exercised.contract_no and events.step >= exercised.step and obligations.line_id = exercised.option_line_id
 left join windows
     on obligations.contract_no = windows.contract_no and obligations.line_id = windows.line_id and states.window_step = windows.window_step
 {%- endset %}
@@ -94,7 +96,7 @@ select
     is_delivered or coalesce(measure = 'delivered', false) as new_delivered,
     case when (action in ('add', 'replace') and has_window) or (action in ('pause', 'resume') and is_timed) then step else window_step end
         as new_window_step,
-    coalesce(sum(case when is_exercised then price - old_recognised_d else 0 end) over (partition by contract_no), 0)
+    coalesce(sum(case when is_exercised then price - old_recognised_d else 0 end) over (partition by contract_no, price_line_id), 0)
         * case when names_option then 1 else 0 end as exercised_price
 from ({{ advanced }}) as advanced
 {%- endset %}
@@ -152,9 +154,11 @@ from ({{ allocate_over_lines('(' ~ totalled ~ ')', 'spread_total', 'inception_we
 {% set pooled -%}
 select
     *,
-    case when kind = 'estimate' and pool_weight is null then {{ price_delta }} else 0 end as own_delta,
+    -- what an option is worth by then goes to the line that exercised it
+    case when kind = 'estimate' and price_line_id = line_id and pool_weight is null
+        then sum({{ price_delta }}) over (partition by contract_no, price_line_id) else 0 end as own_delta,
     cast(case
-        when kind = 'estimate' then coalesce(sum(case when pool_weight is not null then {{ price_delta }} else 0 end)
+        when kind = 'estimate' then coalesce(sum(case when price_pool_weight is not null then {{ price_delta }} else 0 end)
             over (partition by contract_no), 0)
         when is_prospective then coalesce(sum(case when in_pool then pool_amount else 0 end) over (partition by contract_no), 0)
         else 0 end as bigint) as pool_total,
@@ -162,7 +166,11 @@ select
     -- its remaining price is set anew, from the day of the new terms
     (is_prospective and in_pool) or is_ended or is_exercised or (kind = 'amend' and action = 'replace' and is_distinct)
     or (action in ('pause', 'resume') and is_timed) as is_reset
-from ({{ incepted }}) as incepted
+from (
+    select
+        *, max(case when price_line_id = line_id then pool_weight end) over (partition by contract_no, price_line_id) as price_pool_weight
+    from ({{ incepted }}) as incepted
+) as priced
 {%- endset %}
 
 {% set settled -%}
@@ -238,11 +246,12 @@ event_lines as (
     select * from {{ ref('contract_event_lines') }}
 ),
 
+-- An option is exercised once.
 exercised as (
-    select contract_no, step, option_line_id, min(line_id) as exercised_by
+    select contract_no, option_line_id, min(step) as step, arg_min(line_id, {'step': step, 'line_id': line_id}) as exercised_by
     from event_lines
     where option_line_id is not null
-    group by 1, 2, 3
+    group by 1, 2
 ),
 
 windows as (

@@ -1,7 +1,7 @@
 -- One row per recognition entry: one line, service period and posting date, with its revenue and contra discount.
 with schedule as (
-    select * from {{ ref('revenue_schedule') }}
-    where treatment <> 'obligation' and (not at_once or treatment = 'pending')
+    select * from {{ ref('document_schedule') }}
+    where not at_once or treatment = 'pending'
 ),
 
 -- Only a line that something changed can have two rows for one period; all others are entries as they stand.
