@@ -22,8 +22,10 @@ select
     movements.currency,
     movements.functional_currency,
     -(movements.amount + movements.refund_change) as amount,
-    case when movements.currency = movements.functional_currency then -(movements.amount + movements.refund_change)
-        else -coalesce(priced.amount_fc, 0) end as amount_fc,
+    case
+        when movements.currency = movements.functional_currency then -(movements.amount + movements.refund_change)
+        else -coalesce(priced.amount_fc, 0)
+    end as amount_fc,
     movements.product_family,
     movements.customer_id,
     movements.correlation_id,

@@ -56,8 +56,8 @@ valued as (
     currency='settled_currency', customer_id='customer_id',
     pool="case when money_role = 'processor_clearing' then 'processor_clearing|' || bt_account end") }}
 union all
-{{ leg('valued', "case fee_method when 'net' then 'revenue' else 'fees' end", 'direction * bt_fee', 'direction * fee_fc', leg_no=2, document_id='refund_id', currency='settled_currency',
-    customer_id='customer_id') }}
+{{ leg('valued', "case fee_method when 'net' then 'revenue' else 'fees' end", 'direction * bt_fee', 'direction * fee_fc', leg_no=2,
+    document_id='refund_id', currency='settled_currency', customer_id='customer_id') }}
 union all
 {{ leg('valued', "'refund_liability'", 'unplaced', 'unplaced_fc', is_release='direction = 1', leg_no=3, document_id='refund_id',
     customer_id='customer_id', pool="'refund_liability|' || credit_note_id", where='credit_note_id is not null') }}

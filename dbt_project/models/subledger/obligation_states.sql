@@ -248,7 +248,7 @@ event_lines as (
 
 -- An option is exercised once.
 exercised as (
-    select contract_no, option_line_id, min(step) as step, arg_min(line_id, {'step': step, 'line_id': line_id}) as exercised_by
+    select contract_no, option_line_id, min(step) as step, arg_min(line_id, row(step, line_id)) as exercised_by
     from event_lines
     where option_line_id is not null
     group by 1, 2
