@@ -26,7 +26,7 @@ def reading() -> Iterator[Acting]:
     from revenue_assets.store.engine import open_store
 
     settings = prepared()
-    with sentences(), contextlib.closing(open_store(settings.store_url)) as store:
+    with sentences(), contextlib.closing(open_store(settings.store_url, actor=actor())) as store:
         yield Acting(settings, store, actor())
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import click
 
 from revenue_assets import __version__
+from revenue_assets.approvals_cli import approvals
 from revenue_assets.audit_cli import audit
 from revenue_assets.exceptions_cli import exceptions
 from revenue_assets.policy_cli import init, policy
@@ -246,6 +247,7 @@ def conformance(directory: Path, report: Path | None) -> None:
         sys.exit(run(directory, report, Path(work)))
 
 
+main.add_command(approvals)
 main.add_command(audit)
 main.add_command(exceptions)
 main.add_command(policy)

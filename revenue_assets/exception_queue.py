@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from revenue_assets.domain import posting_state
 from revenue_assets.posting import outbox as posting
-from revenue_assets.store import audit, exceptions, outbox
+from revenue_assets.store import approvals, audit, exceptions, outbox
 from revenue_assets.store.clock import SYSTEM_CLOCK, Clock
 from revenue_assets.store.engine import Store, StoreError
 from revenue_assets.store.exceptions import DONE, IN_PROGRESS, OPEN, READY_FOR_REPLAY
@@ -72,10 +72,12 @@ def described(store: Store, exception_id: str, *, clock: Clock = SYSTEM_CLOCK) -
     row = get(store, exception_id, clock=clock)
     out: dict[str, Any] = {"exception": row, "batch": None, "attempts": [], "next_step": next_step(row)}
     out["history"] = audit.of_subject(store, f"exception:{row['exception_id']}")
+    out["decisions"] = approvals.decisions(store, f"exception:{row['exception_id']}")
     if row["origin"] == POSTING:
         with store.read() as connection:
             out["batch"] = outbox.get(connection, row["idempotency_key"])._asdict()
         out["batch"].pop("document_json")
+        out["decisions"] += approvals.decisions(store, f"batch:{row['idempotency_key']}")
         out["attempts"] = outbox.attempts_of(store, row["idempotency_key"])
     return out
 
@@ -110,6 +112,10 @@ def settle(store: Store, exception_id: str, status: str, *, actor: str, note: st
         raise StoreError(
             f"batch {batch.batch_key} is {batch.status}: its journal is not in the ERP, and no note puts it there. "
             "Correct the cause and replay; the exception ends when the batch is verified."
+        )
+    if row["category"] == approvals.MATERIAL:
+        raise StoreError(
+            f"a second person decides about it: revenue approvals approve {row['exception_id'][:SHORT_ID]}."
         )
     if row["origin"] in HELD:
         raise StoreError("booked or posted lines wait for it; it ends by itself once its cause is corrected.")

@@ -191,6 +191,8 @@ def _words(found: dict[str, Any]) -> list[str]:
             out.append(
                 f"  {a['at']:%Y-%m-%d %H:%M:%S}  no {a['attempt_no']}  {a['action']}: {a['outcome']}{problem}".rstrip()
             )
+    for d in found["decisions"]:
+        out.append(f"{d['decision'].capitalize()} by {d['checker']}, prepared by {d['maker']}: {d['reason']}")
     out.append("History")
     for h in found["history"]:
         out.append(f"  {h['at']:%Y-%m-%d %H:%M:%S}  link {h['link_no']}  {h['actor']}: {h['detail']}")

@@ -51,7 +51,7 @@ class Platform(dg.ConfigurableResource):
     def store(self) -> Store:
         from revenue_assets.store.engine import open_store
 
-        return open_store(self.settings.store_url)
+        return open_store(self.settings.store_url, actor=actor())
 
     @contextmanager
     def warehouse(self) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -62,8 +62,10 @@ def journal_of_record(platform: Platform) -> dg.MaterializeResult:
 def posting_batches(platform: Platform) -> dg.MaterializeResult:
     """Booked lines without a batch, summarised into ERP documents per entity, period and event class."""
     from revenue_assets.posting.batches import cut
+    from revenue_assets.store import approvals
 
     settings = platform.settings
+    approvals.adopt(platform.store, platform.company.approvals, actor=platform.store.actor)
     report = cut(platform.store, platform.journal, settings.state, settings.as_of, tenant=platform.company.id)
     platform.export_state()
     return dg.MaterializeResult(

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from revenue_assets.domain import policy
 from revenue_assets.domain.calendars import Calendar, calendar
+from revenue_assets.domain.config_approvals import Approvals
 from revenue_assets.domain.config_erp import erp_problems
 from revenue_assets.domain.strict_yaml import ConfigError, read_yaml
 
@@ -204,6 +205,7 @@ class Company(_Frozen):
     erp: Erp
     reconciliations: list[Reconciliation]
     class_owners: dict[str, str] = {}
+    approvals: Approvals = Approvals()
 
     @model_validator(mode="after")
     def _references_exist(self) -> Company:

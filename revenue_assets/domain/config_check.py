@@ -195,9 +195,14 @@ def _words(error: Any) -> tuple[str, str]:
 
 def _fields(place: Place) -> list[str]:
     """Keys that are known where an unknown one was found."""
-    field = Company.model_fields.get(str(place[0]))
-    if field is None or len(place) == 1:
-        return list(Company.model_fields)
-    inside = [a for a in (field.annotation, *getattr(field.annotation, "__args__", ())) if isinstance(a, type)]
-    models = [a for a in inside if issubclass(a, BaseModel)]
-    return list(models[0].model_fields) if models else []
+    model: type[BaseModel] = Company
+    for step in place[:-1]:
+        field = model.model_fields.get(str(step))
+        if field is None:  # the number of a row
+            continue
+        inside = [a for a in (field.annotation, *getattr(field.annotation, "__args__", ())) if isinstance(a, type)]
+        models = [a for a in inside if issubclass(a, BaseModel)]
+        if not models:
+            return []
+        model = models[0]
+    return list(model.model_fields)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from revenue_assets.domain import policy, roles
+from revenue_assets.domain import config_approvals, policy, roles
 
 STRUCTURE, COMPLETENESS, ADVICE = "structure", "completeness", "advice"
 
@@ -40,6 +40,8 @@ def remarks(
     yield from _policy_rows(data, ids, tuple(classes))
     yield from _accounts(data, ids)
     yield from _owners(data, tuple(classes))
+    for is_error, place, message, fix in config_approvals.problems(data):
+        yield Remark(STRUCTURE if is_error else COMPLETENESS, place, message, fix)
     if currencies is not None:
         yield from _currencies(data, currencies)
     yield from _families(data, sold_families)

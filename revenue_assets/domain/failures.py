@@ -28,7 +28,11 @@ _CLASSES = (
     FailureClass("unavailable", True, True, "Integration", "Check that the ERP is up; posting goes on by itself."),
     FailureClass("uncertain", True, True, "Integration", "Look the document up in the ERP by its key, then replay."),
     FailureClass(
-        "period_closed", False, False, "Controller", "Reopen the period in the ERP or re-date the batch, then replay."
+        "period_closed",
+        False,
+        False,
+        "Controller",
+        "Reopen the period where it is closed, then replay; what is not booked yet goes to the first open one.",
     ),
     FailureClass(
         "mapping_missing",
@@ -64,12 +68,13 @@ EXCEPTION_OWNERS: dict[str, str] = {
     "mapping_missing": "Revenue accounting",
     "closed_period": "Controller",
     "closed_period_material": "Controller",
+    "rejected": "Revenue accounting",
 }
 # Nobody's exception is somebody's: a class without an owner goes to those who run the platform.
 FALLBACK_OWNER = "Data platform"
 # Exceptions that keep a period from closing whatever their amount.
 BLOCKING_CLASSES = frozenset(
-    {"schema_invalid", "mapping_missing", "unbalanced_entry", "closed_period", "closed_period_material"}
+    {"schema_invalid", "mapping_missing", "unbalanced_entry", "closed_period", "closed_period_material", "rejected"}
 ) | {c.name for c in _CLASSES}
 
 

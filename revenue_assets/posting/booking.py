@@ -36,7 +36,7 @@ _HELD_SENTENCES = {
     ),
     "closed_period_material": (
         "The document is above the materiality limit for closed periods.",
-        "Accept this exception to book it into the first open period, or reopen the closed one.",
+        "A second person approves it (revenue approvals), which books it into the first open period; or reopen it.",
     ),
 }
 

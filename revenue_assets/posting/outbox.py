@@ -23,6 +23,7 @@ from revenue_assets.posting.erp.port import ErpPort
 from revenue_assets.posting.steps import Limits
 from revenue_assets.posting.worker import CompanyReport, CompanyWorker
 from revenue_assets.store import audit, circuits, exceptions, leases, outbox
+from revenue_assets.store.approvals import REJECTED
 from revenue_assets.store.clock import SYSTEM_CLOCK, Clock
 from revenue_assets.store.engine import Store, StoreError
 from revenue_assets.store.outbox import Batch, Step
@@ -129,6 +130,8 @@ def replay(store: Store, batch_key: str, *, actor: str, note: str = "", clock: C
         batch = outbox.get(connection, batch_key)
         if batch.status != state.DEAD:
             raise StoreError(f"batch {batch_key} is {batch.status}, not dead; there is nothing to replay.")
+        if batch.last_error_class == REJECTED:
+            raise StoreError(f"batch {batch_key} was rejected; it is never posted. Correct the document at its source.")
         now = clock.now()
         target = state.UNCERTAIN if batch.attempts else state.PLANNED
         values = {"settle_until": now, "next_attempt_at": None}

@@ -99,6 +99,13 @@ def intent(batch: Batch, now: dt.datetime) -> Step:
     return Step(batch, state.SENT, "submit", "intent", values)
 
 
+def period_closed(batch: Batch) -> Step:
+    """-> dead: its period was hard closed here before it was sent. The store would refuse the intent too."""
+    words = f"{batch.period} of {batch.entity_id} was hard closed here before this batch was sent; nothing was sent."
+    values = {"last_error_class": "period_closed", "last_error": words, "next_attempt_at": None, "settle_until": None}
+    return Step(batch, state.DEAD, "check", "refused", values, "period_closed", words)
+
+
 def after_submit(batch: Batch, outcome: Outcome | None, now: dt.datetime, settle: float, limits: Limits) -> Step:
     """What a `submit` (or `poll`) answer means. No outcome at all means that nobody knows."""
     action = "poll" if batch.status == state.ACCEPTED else "submit"

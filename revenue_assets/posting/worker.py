@@ -179,6 +179,12 @@ class CompanyWorker:
     def _submit(self, work: list[tuple[Batch, Journal]]) -> None:
         """Intents committed, then one call, then its outcomes committed. A crash in between leaves `sent` rows."""
         now = self.clock.now()
+        with self.store.read() as connection:
+            closed = outbox.in_closed_period(connection, [batch.batch_key for batch, _ in work])
+        self._apply([steps.period_closed(batch) for batch, _ in work if batch.batch_key in closed])
+        work = [(batch, journal) for batch, journal in work if batch.batch_key not in closed]
+        if not work:
+            return
         sent = self._apply([steps.intent(batch, now) for batch, _ in work])
         try:
             outcomes = deliver(self.port, [journal for _, journal in work], self._masters_alone)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,13 @@ class StoreError(RuntimeError):
 
 @dataclass(frozen=True)
 class Store:
-    """One operational store. `write()` and `read()` are the only ways to a connection."""
+    """One operational store. `write()` and `read()` are the only ways to a connection.
+
+    `actor`: on whose behalf it is open; who cuts batches is their preparer.
+    """
 
     engine: Engine
+    actor: str = field(default="system", kw_only=True)
 
     @property
     def is_sqlite(self) -> bool:
@@ -36,6 +40,7 @@ class Store:
         fails with "database is locked" instead of waiting.
         """
         with self.engine.begin() as connection:
+            connection.info["actor"] = self.actor
             yield connection
 
     @contextmanager
@@ -76,10 +81,10 @@ def _sqlite_begin(connection: Connection) -> None:
     connection.exec_driver_sql(f"begin {mode}")
 
 
-def open_store(url: str) -> Store:
-    """Opens the store at `url` and brings its schema to the current version."""
+def open_store(url: str, *, actor: str = "system") -> Store:
+    """Opens the store at `url` on behalf of `actor` and brings its schema to the current version."""
     from revenue_assets.store.migrate import upgrade
 
     engine = create_store_engine(url)
     upgrade(engine)
-    return Store(engine)
+    return Store(engine, actor=actor)

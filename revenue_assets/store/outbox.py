@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, and_, func, insert, or_, select, update
 
 from revenue_assets.domain import posting_state as state
+from revenue_assets.domain.periods import HARD_CLOSED
 from revenue_assets.store import audit
 from revenue_assets.store.engine import Store, StoreError
-from revenue_assets.store.tables import posting_attempts, posting_batch_lines, posting_batches
+from revenue_assets.store.tables import approval_limits, periods, posting_attempts, posting_batch_lines, posting_batches
 
 B = posting_batches.c
 LIVE = "live"
@@ -103,16 +104,29 @@ def insert_batches(
     if not new:
         return 0
     seq = connection.scalar(select(func.max(B.seq))) or 0
-    moving = {"fence": 0, "attempts": 0, "created_at": now}
-    connection.execute(insert(posting_batches), [b | moving | {"seq": seq + n} for n, b in enumerate(new, 1)])
+    actor = connection.info.get("actor", "system")
+    moving = {"fence": 0, "attempts": 0, "created_at": now, "prepared_by": actor}
+    limits: dict[str, int] = dict(
+        connection.execute(select(approval_limits.c.entity_id, approval_limits.c.above)).all()
+    )
+    new = [b | moving | _approval(b, limits) | {"seq": seq + n} for n, b in enumerate(new, 1)]
+    connection.execute(insert(posting_batches), new)
     fresh = {b["batch_key"] for b in new}
     connection.execute(insert(posting_batch_lines), [line for line in lines if line["batch_key"] in fresh])
     audit.record(
         connection,
         now,
-        [audit.Entry("system", "batch", f"batch:{b['batch_key']}", None, b["content_hash"], b["status"]) for b in new],
+        [audit.Entry(actor, "batch", f"batch:{b['batch_key']}", None, b["content_hash"], b["status"]) for b in new],
     )
     return len(new)
+
+
+def _approval(batch: Mapping[str, Any], limits: Mapping[str, int]) -> dict[str, Any]:
+    """A live batch above its entity's limit waits for a second person."""
+    limit = limits.get(batch["entity_id"])
+    if batch["mode"] != LIVE or limit is None or batch["debit_fc"] <= limit:
+        return {"approval_limit": None}
+    return {"approval_limit": limit, "status": state.AWAITING_APPROVAL}
 
 
 def due(connection: Connection, company: str, now: dt.datetime, statuses: Iterable[str], limit: int) -> list[Batch]:
@@ -133,6 +147,13 @@ def _time_has_come(now: dt.datetime) -> Any:
     return and_(
         or_(B.next_attempt_at.is_(None), B.next_attempt_at <= now), or_(B.settle_until.is_(None), B.settle_until <= now)
     )
+
+
+def in_closed_period(connection: Connection, batch_keys: Sequence[str]) -> set[str]:
+    """Those of the batches whose period is hard closed."""
+    same = (B.entity_id == periods.c.entity_id) & (B.book == periods.c.book) & (B.period == periods.c.period)
+    query = select(B.batch_key).join(periods, same).where(periods.c.status == HARD_CLOSED, B.batch_key.in_(batch_keys))
+    return set(connection.scalars(query))
 
 
 def orphaned(connection: Connection, company: str, fence: int) -> list[Batch]:

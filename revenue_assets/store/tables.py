@@ -135,6 +135,9 @@ posting_batches = Table(
     Column("document_json", Text, nullable=False),
     Column("mode", String(10), nullable=False),
     Column("created_at", DateTime, nullable=False),
+    # Who ran the cut, and the limit whose excess makes a second person decide (none: nobody has to).
+    Column("prepared_by", String(200), nullable=False, server_default="system"),
+    Column("approval_limit", BigInteger),
     # What changes while the batch is on its way:
     Column("status", String(20), nullable=False),
     Column("fence", BigInteger, nullable=False),
@@ -287,6 +290,47 @@ exceptions = Table(
     comment="What a person must look at; identity lasts over runs",
 )
 
+approval_limits = Table(
+    "approval_limits", metadata,
+    Column("entity_id", String(32), primary_key=True),
+    Column("currency", String(3), nullable=False),
+    Column("above", BigInteger, nullable=False),
+    CheckConstraint("above >= 0", name="amount"),
+    comment="From the config: above which total of a batch a second person decides",
+)  # fmt: skip
+
+approvers = Table(
+    "approvers", metadata,
+    Column("name", String(200), primary_key=True),
+    Column("entity_id", String(32), primary_key=True),
+    Column("currency", String(3), nullable=False),
+    Column("up_to", BigInteger, nullable=False),
+    CheckConstraint("name <> '' and name <> 'system'", name="person"),
+    comment="From the config: who may approve, for which entity and up to what amount",
+)  # fmt: skip
+
+approvals = Table(
+    "approvals", metadata,
+    Column("approval_id", Serial, primary_key=True, autoincrement=True),
+    Column("subject", String(100), nullable=False),
+    Column("entity_id", String(32), nullable=False),
+    Column("maker", String(200), nullable=False),
+    Column("checker", String(200), nullable=False),
+    Column("decision", String(10), nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("limit_exceeded", BigInteger),
+    Column("at", DateTime, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("os_login", String(200), nullable=False),
+    Column("db_login", String(200)),
+    CheckConstraint("decision in ('approved', 'rejected')", name="decision"),
+    CheckConstraint("lower(checker) <> lower(maker)", name="second_person"),
+    CheckConstraint("trim(checker) <> '' and trim(reason) <> ''", name="reason"),
+    Index("ix_approvals_subject", "subject"),
+    comment="Append-only: who decided about what waited for a second person, and why",
+)  # fmt: skip
+
 policy_versions = Table(
     "policy_versions", metadata,
     Column("content_hash", String(64), primary_key=True),
@@ -340,5 +384,6 @@ audit_entries = Table(
     Column("before_hash", String(64)),
     Column("after_hash", String(64)),
     Column("detail", Text),
+    Index("ix_audit_entries_subject", "subject"),
     comment="Append-only: what changed, by whom; the link carries the hash of its entries",
 )  # fmt: skip

@@ -8,10 +8,12 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sqlalchemy.exc import IntegrityError
 from store_kit import AS_OF, House, entry, invoice, recognition
 
+from revenue_assets.domain.config_approvals import Approvals, Approver
 from revenue_assets.posting.booking import BookingReport, book
-from revenue_assets.store import audit, exceptions, leases, manifest, periods
+from revenue_assets.store import approvals, audit, exceptions, leases, manifest, periods
 from revenue_assets.store.engine import StoreError
 from revenue_assets.store.export import export_state
 from revenue_assets.store.leases import LeaseHeld
@@ -180,7 +182,21 @@ def test_material_prior_period_document_waits_until_accepted(tmp_path):
     assert report.held == {"closed_period_material": 1}
     (item,) = exceptions.all_exceptions(house.store, open_only=True)
     assert item["source_reference"] == "big"
-    exceptions.set_status(house.store, item["exception_id"], "Accepted", actor="controller", note="book it in February")
+    with pytest.raises(IntegrityError, match="accepted by an approval only"):
+        exceptions.set_status(house.store, item["exception_id"], "Accepted", actor="controller", note="in February")
+    ben = Approver(name="ben", entity="US", currency="USD", up_to=1001)
+    approvals.adopt(house.store, Approvals(approvers=[ben]), actor="admin")
+    (one,) = approvals.waiting(house.store)
+    assert (one.amount, one.maker, one.limit) == (1001, "system", None)
+    approvals.decide(house.store, one.id, "rejected", checker="ben", reason="ask sales first", os_login="x")
+    assert (run(house).held, approvals.waiting(house.store)) == ({"closed_period_material": 1}, [])
+    ben = ben.model_copy(update={"up_to": 1000})
+    assert approvals.adopt(house.store, Approvals(approvers=[ben]), actor="admin")
+    assert not approvals.adopt(house.store, Approvals(approvers=[ben]), actor="admin")
+    with pytest.raises(StoreError, match="may approve up to 1000 USD"):
+        approvals.decide(house.store, one.id, "approved", checker="ben", reason="confirmed", os_login="x")
+    approvals.adopt(house.store, Approvals(approvers=[ben.model_copy(update={"up_to": 1001})]), actor="admin")
+    approvals.decide(house.store, one.id, "approved", checker="ben", reason="confirmed", os_login="x")
     assert run(house).lines == 2
     assert exceptions.all_exceptions(house.store, open_only=True) == []
 

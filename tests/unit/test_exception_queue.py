@@ -90,7 +90,7 @@ def test_show_tells_the_story_in_words(house, clock):
     for words in (
         "In progress, assigned to ben", "owner        Controller", "age          ",
         "Period 2026-01 is closed in the ERP.",
-        "Reopen the period in the ERP", "submit: failed  period_closed", "new -> Open: period_closed",
+        "Reopen the period where it is closed", "submit: failed  period_closed", "new -> Open: period_closed",
         "anna: Open -> In progress: assigned to ben", "key unchanged",
     ):  # fmt: skip
         assert words in shown, shown
