@@ -7,20 +7,16 @@ import json
 from pathlib import Path
 
 import psycopg2
-import pyarrow as pa
 import pytest
 from erp_fixture import COMPANIES, REPOSITORY, ErpServer
+from erp_house import drained, house_of
 from sqlalchemy import text
-from store_kit import AS_OF, House, invoice, recognition
+from store_kit import House, invoice, recognition
 
 from demo.erp import plants, setup
 from demo.world.truth import CONTROLLER, ERP_FILE, INTEGRATION, REVENUE, TRUTH_FILE
-from revenue_assets.posting.batches import cut
-from revenue_assets.posting.booking import book
 from revenue_assets.posting.erp.documents import compare
-from revenue_assets.posting.outbox import Limits, drain
 from revenue_assets.posting.steps import journal_of
-from revenue_assets.state import write_parquet
 from revenue_assets.store import outbox
 
 MANUAL = {
@@ -50,25 +46,16 @@ ALTERED = {
 @pytest.fixture
 def house(tmp_path: Path) -> House:
     """Three batches of the US company, cut and not yet sent; the chart's accounts are the demo company's."""
-    house = House.build(tmp_path / "house")
-    columns = "entity_id name functional_currency time_zone calendar erp_company"
-    names = dict(zip(("US", "UK", "DE"), COMPANIES, strict=True))
-    rows = [{"entity_id": e, "functional_currency": COMPANIES[n], "erp_company": n} for e, n in names.items()]
-    write_parquet(house.state / "entities.parquet", pa.schema([(c, pa.string()) for c in columns.split()]), rows)
     unique = tmp_path.name  # another content, so other keys, than in another test of the session
-    house.should(
-        invoice(f"i1-{unique}", "2026-01-05", 120_000), recognition(f"r1-{unique}", "2026-01-31", 10_000),
+    return house_of(
+        tmp_path, invoice(f"i1-{unique}", "2026-01-05", 120_000), recognition(f"r1-{unique}", "2026-01-31", 10_000),
         invoice(f"i2-{unique}", "2026-02-05", 60_000),
     )  # fmt: skip
-    book(house.store, house.journal, house.warehouse, house.state, AS_OF)
-    cut(house.store, house.journal, house.state, AS_OF, tenant=unique)
-    return house
 
 
 def post(house: House, server: ErpServer) -> int:
     """Drains the outbox; returns how many batches it verified."""
-    adapter = server.adapter(settle_seconds=0.0)
-    report = drain(house.store, dict.fromkeys(COMPANIES, adapter), limits=Limits(max_wait_seconds=20))
+    report = drained(house, server)
     assert report.is_finished
     assert report.total("dead") == 0
     return report.total("verified")

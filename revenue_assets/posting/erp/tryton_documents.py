@@ -114,8 +114,11 @@ class Documents:
                 return Failure(
                     "invalid", f"Document {document.key}: the amounts of line {line.line_no} differ in sign."
                 )
-            needs_party = self._masters.account(document.company, line.account_code).needs_party
-            if needs_party and self._party(document, line) is None:
+            account = self._masters.account(document.company, line.account_code)
+            if account.is_closed:
+                words = f"Account {line.account_code} of {document.company} is closed in the ERP."
+                return Failure("mapping_missing", words)
+            if account.needs_party and self._party(document, line) is None:
                 words = (
                     f"Account {line.account_code} of {document.company} asks for a customer, and the ERP has none for"
                 )

@@ -34,12 +34,14 @@ class Period:
 @dataclass(frozen=True, slots=True)
 class Account:
     """One row of account.account. `needs_party`: every line on it names a customer, and on no other account may a line
-    do so. `is_receivable`: an invoice may stand on it. `reconciles`: payments may settle invoices on it."""
+    do so. `is_receivable`: an invoice may stand on it. `reconciles`: payments may settle invoices on it. `is_closed`:
+    it takes no more postings."""
 
     id: int
     needs_party: bool
     is_receivable: bool
     reconciles: bool
+    is_closed: bool
 
 
 class Masters:
@@ -158,12 +160,16 @@ class Masters:
             rows = self._rpc.search_read(
                 "account.account",
                 [["company", "=", self.company(company)], ["type", "!=", None]],
-                ["code", "party_required", "reconcile", "type.receivable"],
+                ["code", "party_required", "reconcile", "closed", "type.receivable"],
                 self.context(company),
             )
             self._accounts[company] = {
                 row["code"]: Account(
-                    row["id"], bool(row["party_required"]), bool(row["type."]["receivable"]), bool(row["reconcile"])
+                    row["id"],
+                    bool(row["party_required"]),
+                    bool(row["type."]["receivable"]),
+                    bool(row["reconcile"]),
+                    bool(row["closed"]),
                 )
                 for row in rows
             }
