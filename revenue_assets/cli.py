@@ -21,6 +21,7 @@ from revenue_assets import __version__
 from revenue_assets.approvals_cli import approvals
 from revenue_assets.audit_cli import audit
 from revenue_assets.exceptions_cli import exceptions
+from revenue_assets.period_cli import period as period_group
 from revenue_assets.policy_cli import init, policy
 from revenue_assets.settings import Settings
 
@@ -250,6 +251,7 @@ def conformance(directory: Path, report: Path | None) -> None:
 main.add_command(approvals)
 main.add_command(audit)
 main.add_command(exceptions)
+main.add_command(period_group)
 main.add_command(policy)
 main.add_command(init)
 

@@ -25,7 +25,8 @@ def read_status(settings: Settings) -> dict[str, Any]:
 
     Raises StoreError with a sentence when nothing was published yet.
     """
-    from revenue_assets.store import outbox, periods
+    from revenue_assets import exception_queue
+    from revenue_assets.store import approvals, outbox, periods
     from revenue_assets.store.engine import open_store
 
     with open_published(settings.published) as connection:
@@ -50,6 +51,8 @@ def read_status(settings: Settings) -> dict[str, Any]:
     try:
         counts = Counter(outbox.counts(store))
         closed = [p for p in periods.all_periods(store) if p["status"] != "open"]
+        waiting = approvals.waiting(store)
+        queue = exception_queue.listed(store)
     finally:
         store.close()
     verified, dead = counts.pop("verified", 0), counts.pop("dead", 0)
@@ -68,6 +71,11 @@ def read_status(settings: Settings) -> dict[str, Any]:
         "batches": {"verified": verified, "pending": sum(counts.values()), "dead": dead},
         "erp_documents": erp_documents,
         "variances": variances,
+        "approvals": [
+            {"id": w.id, "entity": w.entity_id, "amount": w.amount, "currency": w.currency, "maker": w.maker}
+            for w in waiting
+        ],
+        "exceptions": _by_owner(queue),
         "periods": {
             entity: {p["period"]: p["status"] for p in closed if p["entity_id"] == entity}
             for entity in sorted({p["entity_id"] for p in closed})
@@ -111,6 +119,13 @@ def print_status(report: dict[str, Any]) -> None:
         f"Posting batches: {batches['verified']} verified, {batches['pending']} pending, {batches['dead']} dead; "
         f"ERP documents with our key: {report['erp_documents']}"
     )
+    for row in report["exceptions"]:
+        console.print(
+            f"Exceptions of {row['owner']}: {row['open']} open, {row['unassigned']} unassigned, "
+            f"{row['blocking']} block the close, the oldest {row['oldest_days']} days old"
+        )
+    if report["approvals"]:
+        console.print(f"{len(report['approvals'])} wait for a second person: revenue approvals list", style="yellow")
     for entity, states in report["periods"].items():
         months = sorted(states)
         console.print(f"Closed periods {entity}: {months[0]} to {months[-1]} ({len(months)})")
@@ -131,6 +146,19 @@ What to look at next
   python -m demo.score              the planted discrepancies against what was found
 """
     )
+
+
+def _by_owner(queue: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Open exceptions of the operational store by owner: how many, how old the oldest is."""
+    out: dict[str, dict[str, Any]] = {}
+    for row in queue:
+        empty = {"owner": row["owner_team"], "open": 0, "unassigned": 0, "blocking": 0, "oldest_days": 0}
+        mine = out.setdefault(row["owner_team"], empty)
+        mine["open"] += 1
+        mine["unassigned"] += row["assignee"] is None
+        mine["blocking"] += bool(row["blocks_close"])
+        mine["oldest_days"] = max(mine["oldest_days"], row["age_days"])
+    return [out[owner] for owner in sorted(out)]
 
 
 def _tie_out_order(row: dict[str, Any]) -> tuple[str, int, str]:

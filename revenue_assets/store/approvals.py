@@ -133,6 +133,30 @@ def decide(
     return one
 
 
+def reopen_period(
+    store: Store, entity_id: str, period: str, *, requested_by: str, approver: str, reason: str,
+    clock: Clock = SYSTEM_CLOCK,
+) -> None:  # fmt: skip
+    """Opens a period again; a hard-closed one on the approval of a person who did not request it.
+
+    Where the entity has approvers, `approver` must be one of them: a period has no amount, so any of them may.
+    """
+    with store.read() as connection:
+        is_hard = periods.status_of(connection, entity_id, period) == HARD_CLOSED
+        named: set[str] = set(connection.scalars(select(approvers.c.name).where(approvers.c.entity_id == entity_id)))
+    if not is_hard:
+        who = {"actor": requested_by or approver, "approver": approver if requested_by else ""}
+        periods.reopen(store, entity_id, period, **who, reason=reason, clock=clock)
+        return
+    if not requested_by or requested_by.lower() == approver.lower():
+        raise StoreError(
+            f"{period} of {entity_id} is closed: reopening it needs a second person. Say who requested it; you approve."
+        )
+    if named and approver not in named:
+        raise StoreError(f"{approver} is no approver of {entity_id} (company.yaml, approvals).")
+    periods.reopen(store, entity_id, period, actor=requested_by, approver=approver, reason=reason, clock=clock)
+
+
 def _one(found: Sequence[Waiting], id_: str) -> Waiting:
     fits = [w for w in found if w.id == id_ or (len(id_) >= 6 and w.id.startswith(id_))]
     if len(fits) != 1:

@@ -232,6 +232,37 @@ def lock(house: House, *months: str) -> None:
             periods.hard_close(connection, "US", month, "x", snapshot_hash="h", snapshot_json="{}", now=now)
 
 
+def test_reopening_takes_a_second_person_who_is_an_approver(house, monkeypatch):
+    for name in ("REVENUE_STORE_URL", "REVENUE_AS_OF", "REVENUE_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("REVENUE_HOME", str(house.root))
+
+    def command(who: str, *arguments: str) -> Result:
+        monkeypatch.setenv("REVENUE_ACTOR", who)
+        return CliRunner().invoke(main, ["period", *arguments])
+
+    assert "is soft closed" in command("anna", "soft-close", "US", "2026-01", "--reason", "waiting for tax").output
+    assert "is open: requested by anna, approved by nobody" in command(
+        "anna", "reopen", "US", "2026-01", "--reason", "tax is in"
+    ).output  # fmt: skip
+    lock(house, "2026-01")
+    twice = ("reopen", "US", "2026-01", "--reason", "late invoice")
+    for who, more, words in (
+        ("anna", (), "needs a second person"),
+        ("anna", ("--requested-by", "anna"), "needs a second person"),
+        ("ben", (), "needs a second person"),
+        ("ben", ("--requested-by", "anna"), "2026-01 of US is open: requested by anna, approved by ben"),
+        ("ben", ("--requested-by", "anna"), "2026-01 of US is open already"),
+        ("ben", ("--requested-by", "anna", "2027-13"), "unexpected extra argument"),
+    ):
+        assert words in command(who, *twice, *more).output
+    assert "US  2026-01  open  anna" in command("carla", "list", "--entity", "US").output
+    lock(house, "2026-01")
+    approvals.adopt(house.store, AUTHORITY, actor="admin")
+    with pytest.raises(StoreError, match="carla is no approver of US"):
+        approvals.reopen_period(house.store, "US", "2026-01", requested_by="anna", approver="carla", reason="x")
+
+
 def test_a_changed_authority_is_logged_with_who_changed_it(house):
     assert not approvals.adopt(house.store, AUTHORITY, actor="eve")
     assert approvals.adopt(house.store, Approvals(approvers=APPROVERS), actor="eve")
