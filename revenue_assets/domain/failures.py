@@ -53,6 +53,13 @@ _CLASSES = (
         "The ERP's document differs from the batch: compare, correct it there.",
     ),
     FailureClass(
+        "unposted",
+        False,
+        True,
+        "Controller",
+        "The ERP holds the document, unposted for a day: approve it there, or find out why it was rejected.",
+    ),
+    FailureClass(
         "unsupported", False, False, "Integration", "The ERP adapter cannot do this; post it by hand or extend it."
     ),
 )

@@ -27,6 +27,8 @@ from revenue_assets.posting.erp.port import (
 from revenue_assets.store.exceptions import Item
 from revenue_assets.store.outbox import Batch, Step, content_hash
 
+UNPOSTED = "unposted"
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -38,6 +40,7 @@ class Limits:
     breaker_failures: failed calls in a row that open the company's circuit.
     attempts_max: sends of one batch whose outcome stays unknown before a person must look.
     readbacks_max: read-backs that do not find the document before a person must look.
+    draft_seconds: how long the ERP may hold a document unposted (an approval, a queue) before somebody is told.
     lease_seconds: must outlast the longest single call to the ERP.
     """
 
@@ -48,6 +51,7 @@ class Limits:
     breaker_failures: int = 3
     attempts_max: int = 25
     readbacks_max: int = 5
+    draft_seconds: float = 86_400.0
     lease_seconds: float = 300.0
     lease_wait_seconds: float = 10.0
 
@@ -132,7 +136,7 @@ def after_submit(batch: Batch, outcome: Outcome | None, now: dt.datetime, settle
     return Step(batch, state.PLANNED if outcome.state is None else state.CREATED, action, "refused", later, **noted)
 
 
-def after_look_up(batch: Batch, found: tuple[Found, ...], now: dt.datetime) -> Step | None:
+def after_look_up(batch: Batch, found: tuple[Found, ...], now: dt.datetime, limits: Limits) -> Step | None:
     """What a look-up made after the settle time means; None: the ERP does not have it, send it (again)."""
     if not found:
         return None
@@ -152,9 +156,7 @@ def after_look_up(batch: Batch, found: tuple[Found, ...], now: dt.datetime) -> S
     if one.state == "posted":
         fields |= {"posted_at": now, "next_attempt_at": None}
     else:
-        # A draft or a queued one moves at the ERP's pace: look again later.
-        wait = backoff_seconds(batch.attempts, batch.batch_key, base=2.0, cap=60.0)
-        fields["next_attempt_at"] = now + dt.timedelta(seconds=wait)
+        fields |= _unposted(batch, now, limits)
     return Step(batch, one.state, "find", "found", fields)
 
 
@@ -229,10 +231,30 @@ def _progress(
     if target == "posted":
         values["posted_at"] = now
     else:
-        # Queued or drafted: come back later, without pressing.
-        wait = backoff_seconds(batch.attempts, batch.batch_key, base=limits.backoff_base_seconds, cap=60.0)
-        values["next_attempt_at"] = now + dt.timedelta(seconds=wait)
+        values |= _unposted(batch, now, limits)
     return Step(batch, target, action, "already there" if outcome.already_there else "ok", values)
+
+
+def _unposted(batch: Batch, now: dt.datetime, limits: Limits) -> dict[str, Any]:
+    """Queued or drafted: it moves at the pace of the ERP and of its people. Look again when it is half as old again as
+    now, so that an approval of two days costs some hundred look-ups; and note when it is overdue."""
+    age = (now - (batch.sent_at or now)).total_seconds()
+    wait = min(limits.backoff_cap_seconds, max(limits.backoff_base_seconds, age / 2))
+    values: dict[str, Any] = {"next_attempt_at": now + dt.timedelta(seconds=wait)}
+    if age >= limits.draft_seconds:
+        words = f"The ERP has held the document unposted since {batch.sent_at:%Y-%m-%d %H:%M} UTC."
+        values |= {"last_error_class": UNPOSTED, "last_error": words}
+    return values
+
+
+def is_overdue(step: Step) -> bool:
+    """True for the first look that finds the document still unposted after `draft_seconds`."""
+    return step.values.get("last_error_class") == UNPOSTED != step.batch.last_error_class
+
+
+def overdue(step: Step, now: dt.datetime) -> Item:
+    """The exception of a document that the ERP holds and does not post; looking goes on by itself."""
+    return _item(step.batch, UNPOSTED, step.values["last_error"], now, step.values.get("erp_document_number"))
 
 
 def _erp_values(batch: Batch, outcome: Outcome) -> dict[str, Any]:

@@ -129,7 +129,7 @@ class CompanyWorker:
             self._answered()
             now, absent = self.clock.now(), []
             for batch, journal in sound:
-                step = steps.after_look_up(batch, tuple(found.get(journal.key, ())), now)
+                step = steps.after_look_up(batch, tuple(found.get(journal.key, ())), now, self.limits)
                 if step is not None:
                     result.append(step)
                     self.report.found += step.status != state.DEAD
@@ -298,6 +298,8 @@ class CompanyWorker:
                     log.append(exceptions.raise_one(connection, "posting", steps.dead_letter(step, now), now))
                 elif step.status == state.VERIFIED:
                     log += exceptions.clear_batch(connection, step.batch.batch_key, now)
+                elif steps.is_overdue(step):
+                    log.append(exceptions.raise_one(connection, "posting", steps.overdue(step, now), now))
                 elif step.error_class is not None and step.batch.attempts == OUTAGE_ATTEMPTS:
                     log.append(exceptions.raise_one(connection, "posting", steps.outage(step, now), now))
             after = outbox.apply(connection, to_write, self.lease.fence, self.lease.holder, now)

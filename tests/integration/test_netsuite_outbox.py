@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 from netsuite_account import Account, running
+from sqlalchemy import text
 from store_kit import AS_OF, FakeClock, House, invoice, recognition
 
 from demo.erp_emulators.behaviour import ALTERATIONS
@@ -75,6 +77,13 @@ def states(house: House) -> list[str]:
     return sorted(batch["status"] for batch in outbox.all_batches(house.store))
 
 
+def exceptions_of(house: House) -> list[tuple[str, str]]:
+    """(category, owner) of what is open."""
+    with house.store.read() as connection:
+        query = text("select category, owner_team from exceptions where status = 'Open' order by 1, 2")
+        return [tuple(row) for row in connection.execute(query)]
+
+
 def once(house: House, account: Account) -> None:
     """Every batch is in the ERP exactly once, and nothing else is."""
     keys = {batch["batch_key"] for batch in outbox.all_batches(house.store)}
@@ -111,11 +120,26 @@ def test_jobs_get_each_journal_there_once(house, account, clock, behaviour):
 
 def test_approvals_are_waited_for(house, account, clock):
     account.face.approvals = True
+    start = clock.now()
     post(house, account, clock, limits=Limits())
+    assert states(house) == ["created"] * 4
+    waits = []
+    while clock.now() < start + dt.timedelta(hours=2):
+        report = post(house, account, clock, limits=Limits())
+        waits.append((min(c.next_due for c in report.companies) - clock.now()).total_seconds())
+        clock.sleep(waits[-1])
+    assert (waits[0] <= 2, waits[-1] == pytest.approx(900, abs=1)) == (True, True), "ever less often"
+    assert len(waits) < 40
+    assert not exceptions_of(house), "an approval may take a day"
+    clock.sleep(86_400)
+    post(house, account, clock, limits=Limits())
+    assert exceptions_of(house) == [("unposted", "Controller")] * 4
     assert states(house) == ["created"] * 4
     for held in account.face.erp.documents():
         account.face.approve(held.id)
-    assert post(house, account, clock).total("verified") == 4
+    clock.sleep(900)
+    assert post(house, account, clock, limits=Limits()).total("verified") == 4
+    assert not exceptions_of(house)
     once(house, account)
 
 
