@@ -129,7 +129,7 @@ def test_approvals_are_waited_for(house, account, clock):
         waits.append((min(c.next_due for c in report.companies) - clock.now()).total_seconds())
         clock.sleep(waits[-1])
     assert (waits[0] <= 2, waits[-1] == pytest.approx(900, abs=1)) == (True, True), "ever less often"
-    assert len(waits) < 40
+    assert len(waits) < 100, "not once a second"
     assert not exceptions_of(house), "an approval may take a day"
     clock.sleep(86_400)
     post(house, account, clock, limits=Limits())
