@@ -75,7 +75,7 @@ def read_status(settings: Settings) -> dict[str, Any]:
             {"id": w.id, "entity": w.entity_id, "amount": w.amount, "currency": w.currency, "maker": w.maker}
             for w in waiting
         ],
-        "exceptions": _by_owner(queue),
+        "exceptions": by_owner(queue),
         "periods": {
             entity: {p["period"]: p["status"] for p in closed if p["entity_id"] == entity}
             for entity in sorted({p["entity_id"] for p in closed})
@@ -148,7 +148,7 @@ What to look at next
     )
 
 
-def _by_owner(queue: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def by_owner(queue: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Open exceptions of the operational store by owner: how many, how old the oldest is."""
     out: dict[str, dict[str, Any]] = {}
     for row in queue:
