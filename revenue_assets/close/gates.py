@@ -16,6 +16,7 @@ from revenue_assets.close.exceptions import has_tables, owners_of, rows
 from revenue_assets.domain import periods as months
 from revenue_assets.domain import posting_state
 from revenue_assets.domain.calendars import MONTHS
+from revenue_assets.posting import rejected
 from revenue_assets.posting.booking_sql import is_left_to_erp
 from revenue_assets.state import calendars
 from revenue_assets.store import exceptions, periods
@@ -92,14 +93,28 @@ def _journal(books: Books, entity_id: str, period: str) -> Iterator[Gate]:
 
 
 def _batches(books: Books, entity_id: str, period: str) -> Iterator[Gate]:
+    never_posted = list(rejected.keys(books.store))
+    reversals = rejected.taken_back(books.booked, books.members, never_posted)
     query = f"""
         select count(*) from {books.booked} as b anti join {books.members} as m on b.booked_line_id = m.booked_line_id
+        anti join {reversals} as t on b.booked_line_id = t.booked_line_id
         where b.entity_id = ? and b.posting_period = ?
     """
     ((uncut,),) = books.warehouse.execute(query, [entity_id, period]).fetchall()
     sentence = f"{uncut} booked lines are in no posting batch."
     yield Gate("lines_are_batched", entity_id, uncut == 0, sentence, "Revenue accounting")
-    mine = and_(posting_batches.c.entity_id == entity_id, posting_batches.c.period == period)
+    # A rejected batch all of whose lines are reversed is as if it had never been.
+    whole = f"""
+        with taken as (select batch_key, count(*) as n from {reversals} group by batch_key)
+        select batch_key from taken inner join {books.members} as m using (batch_key)
+        group by batch_key, n having count(*) = n
+    """
+    over = [row[0] for row in books.warehouse.execute(whole).fetchall()]
+    mine = and_(
+        posting_batches.c.entity_id == entity_id,
+        posting_batches.c.period == period,
+        posting_batches.c.batch_key.not_in(over),
+    )
     with books.store.read() as connection:
         found = select(posting_batches.c.status, func.count()).where(mine).group_by(posting_batches.c.status)
         counts: dict[str, int] = dict(connection.execute(found).all())

@@ -19,6 +19,7 @@ import duckdb
 from revenue_assets.domain import posting_state
 from revenue_assets.domain.calendars import MONTHS, Calendar
 from revenue_assets.posting import batches_sql as sql
+from revenue_assets.posting import rejected
 from revenue_assets.state import calendars
 from revenue_assets.store import exceptions, leases, manifest, outbox
 from revenue_assets.store.audit import canonical
@@ -78,7 +79,10 @@ def cut(
         journal.check_files(journal.members, relevant)
         booked = read_files(journal.lines, (b.booking_id for b in open_bookings))
         with duckdb.connect() as connection:
-            for statement in sql.candidates(booked, read_files(journal.members, relevant)) + sql.mapped(str(state)):
+            for statement in sql.candidates(booked, read_files(journal.members, relevant)):
+                connection.execute(statement)
+            rejected.hold(store, journal, connection, "uncut", clock)
+            for statement in sql.mapped(str(state)):
                 connection.execute(statement)
             _summarise(connection, max_lines)
             documents = _documents(connection, tenant, as_of, calendars(state))

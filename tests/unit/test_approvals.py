@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import duckdb
 import pytest
 from click.testing import CliRunner, Result
 from fake_erp import FakeErp
@@ -15,6 +16,8 @@ from store_kit import AS_OF, FakeClock, House, invoice
 
 from revenue_assets import exception_queue
 from revenue_assets.cli import main
+from revenue_assets.close.close import _books
+from revenue_assets.close.gates import _batches
 from revenue_assets.domain.config_approvals import Approvals, Approver, Limit, problems
 from revenue_assets.posting.batches import cut
 from revenue_assets.posting.booking import book
@@ -107,6 +110,36 @@ def test_a_rejected_batch_stays_dead_visible_and_owned(house, clock):
     assert [d.journal.period for d in post(house, clock).documents] == ["2026-01"]
     shown = exception_queue.described(house.store, row["exception_id"])
     assert [(d["checker"], d["decision"]) for d in shown["decisions"]] == [("dora", "rejected")]
+
+
+def test_what_takes_back_a_rejected_batch_is_not_posted_either(house, clock):
+    """The ERP never had it: its reversal alone would put the negative there."""
+    post(house, clock)
+    decide(house, "ben", "rejected")
+    gates = found_gates(house)
+    assert gates["batches_are_verified"] == (False, "0 batches are verified in the ERP; 1 dead.")
+    house.should(invoice("i1", "2026-01-05", 100_000), invoice("i2", "2026-02-05", 150_000))  # the source is corrected
+    book_and_cut(house)
+    assert exception_queue.listed(house.store) == []
+    gates = found_gates(house)
+    assert gates["lines_are_batched"] == (True, "0 booked lines are in no posting batch.")
+    assert gates["batches_are_verified"] == (False, "0 batches are verified in the ERP; 1 awaiting approval.")
+    (again,) = approvals.waiting(house.store)
+    assert again.amount == 150_000
+    approvals.decide(house.store, again.id, "approved", checker="dora", reason="right now", os_login="x")
+    documents = [d.journal for d in post(house, clock).documents]
+    assert [(d.period, sum(line.debit for line in d.lines)) for d in documents] == [("2026-02", 150_000)]
+    assert found_gates(house)["batches_are_verified"] == (True, "1 batches are verified in the ERP; none waits.")
+    book_and_cut(house)
+    assert [b["status"] for b in outbox.all_batches(house.store)].count("dead") == 1, "it stays visible"
+    lines = house.sql(f"select sum(amount_fc), count(*) from read_parquet('{house.journal.lines}/*.parquet')")
+    assert lines == [(0, 8)]
+
+
+def found_gates(house: House) -> dict[str, tuple[bool, str]]:
+    with duckdb.connect() as connection:
+        books = _books(house.store, house.journal, connection, house.state, AS_OF)
+        return {g.name: (g.is_green, g.sentence) for g in _batches(books, "US", "2026-02")}
 
 
 # Who may do what to a waiting batch: role -> the refusal, None where it is allowed.
