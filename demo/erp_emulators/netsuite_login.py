@@ -27,10 +27,10 @@ ASSERTION_SECONDS_MAX = 3600
 class Integration:
     """One integration record with its certificate. `credentials` is what the poster's configuration needs."""
 
-    def __init__(self, root: Path, *, algorithm: str = "ES256") -> None:
+    def __init__(self, root: Path, *, algorithm: str = "ES256", rsa_bits: int = 3072) -> None:
         path = root / f"integration-{algorithm}.json"
         if not path.is_file():
-            write_private(path, json.dumps(_new(algorithm)))
+            write_private(path, json.dumps(_new(algorithm, rsa_bits)))
         self.credentials: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
         self.algorithm = algorithm
         self.token_seconds = 3600
@@ -78,9 +78,9 @@ class Integration:
         return short and known and "rest_webservices" in claims["scope"]
 
 
-def _new(algorithm: str) -> dict[str, str]:
+def _new(algorithm: str, rsa_bits: int) -> dict[str, str]:
     key: Any = (
-        ec.generate_private_key(ec.SECP256R1()) if algorithm == "ES256" else rsa.generate_private_key(65537, 3072)
+        ec.generate_private_key(ec.SECP256R1()) if algorithm == "ES256" else rsa.generate_private_key(65537, rsa_bits)
     )
     pem = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

@@ -184,6 +184,9 @@ def _move(
         "id": record_id,
         "number": head.get("tranid"),
         "description": head.get("externalid") or head.get("memo"),
+        # Journals are what this adapter posts; open items of NetSuite's own invoices are not read.
+        "document_kind": None,
+        "reference": None,
         "state": "posted",
         "date": head["trandate"],
         "post_date": None,
@@ -207,6 +210,10 @@ def _line(row: Row, second_currency: str | None) -> dict[str, Any]:
         "description": row.get("linememo"),
         "amount_second_currency": decimal_text(_amount(row.get("foreignamount"))) if second_currency else None,
         "second_currency": second_currency,
+        "customer_id": None,
+        "maturity_date": None,
+        "is_reconciled": False,
+        "settles": None,
     }
 
 

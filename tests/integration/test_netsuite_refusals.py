@@ -177,7 +177,7 @@ def test_the_assertion_is_checked_for_real(tmp_path, algorithm):
     with running(tmp_path, algorithm=algorithm) as account:
         assert account.adapter().submit([journal("k1")])[0].state == "posted"
         good = account.certificate
-        foreign_key = Integration(tmp_path / "other", algorithm=algorithm).credentials["private_key"]
+        foreign_key = Integration(tmp_path / "other", algorithm=algorithm, rsa_bits=2048).credentials["private_key"]
         for bad in (
             replace(good, client_id="somebody"),
             replace(good, certificate_id="another"),
