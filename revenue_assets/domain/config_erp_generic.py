@@ -27,8 +27,8 @@ class GenericOptions(_Options):
 
     mode: Literal["sync", "async"] = "sync"
     key_header: str = Field(default="Idempotency-Key", pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")
-    settle_seconds: int = Field(default=90, ge=0)
-    timeout_seconds: int = Field(default=60, gt=0, le=900)
+    settle_seconds: float = Field(default=90.0, ge=0)
+    timeout_seconds: float = Field(default=60.0, gt=0, le=900)
     batch_size_max: int = Field(default=10, ge=1, le=500)
 
 
@@ -40,7 +40,7 @@ class DropOptions(_Options):
 
     key_length_max: int = Field(default=64, ge=16, le=120)
     delimiter: Literal[",", ";", "|"] = ","
-    settle_seconds: int = Field(default=0, ge=0)
+    settle_seconds: float = Field(default=0.0, ge=0)
     batch_size_max: int = Field(default=50, ge=1, le=500)
     folders: dict[Folder, str] = {}
 

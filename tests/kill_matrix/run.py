@@ -1,0 +1,108 @@
+"""The kill matrix: every adapter protocol x ERP behaviour x SIGKILL of the posting process at seeded moments.
+
+    python tests/kill_matrix/run.py --seeds 25                      # or: make kill-matrix SEEDS=25
+    python tests/kill_matrix/run.py --protocol generic_csv --behaviour storms --seed 17
+
+Prints a table, writes a JSON report, and exits 1 if a journal is in an ERP twice, missing, or stuck without an owner;
+each broken trial is printed with the command that repeats it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "faults"), str(HERE.parent / "unit"), str(HERE.parents[1])]
+
+from erps import PROTOCOLS, running  # noqa: E402
+from house import build  # noqa: E402
+from trial import Result, make_template, play  # noqa: E402
+
+from demo.erp_emulators.behaviour import BEHAVIOURS  # noqa: E402
+
+COUNTS = ("duplicates", "lost", "stuck")
+
+
+def trials(args: argparse.Namespace, root: Path) -> Iterator[Result]:
+    """All trials asked for, one protocol after the other, each against one emulator process."""
+    template = root / "template.sqlite"
+    make_template(template, build)
+    for name in args.protocol or PROTOCOLS:
+        protocol = PROTOCOLS[name]
+        with running(protocol.face, root / name) as server:
+            for behaviour in args.behaviour or BEHAVIOURS:
+                for seed in seeds(args):
+                    folder = root / f"{name}-{behaviour}-{seed}"
+                    yield play(template, folder, server, name, protocol, behaviour, seed)
+                    shutil.rmtree(folder)
+
+
+def seeds(args: argparse.Namespace) -> range:
+    return range(args.seed, args.seed + 1) if args.seed is not None else range(args.first, args.first + args.seeds)
+
+
+def report(results: list[Result], seconds: float) -> str:
+    """The table: a row per protocol and behaviour, and the sums."""
+    head = f"{'protocol':<20}{'ERP behaviour':<20}{'trials':>7}{'kills':>7}{'requests':>10}"
+    lines = [head + "".join(f"{name:>12}" for name in COUNTS) + f"{'other':>7}"]
+    cells = dict.fromkeys((r.protocol, r.behaviour) for r in results)
+    for protocol, behaviour in [*cells, ("all", "")]:
+        own = [r for r in results if protocol == "all" or (r.protocol, r.behaviour) == (protocol, behaviour)]
+        counts = "".join(f"{sum(getattr(r, name) for r in own):>12}" for name in COUNTS)
+        other = sum(r.broken and not any(getattr(r, name) for name in COUNTS) for r in own)
+        sums = f"{len(own):>7}{sum(r.kills for r in own):>7}{sum(r.requests for r in own):>10}"
+        lines.append(f"{protocol:<20}{behaviour:<20}{sums}{counts}{other:>7}")
+    return "\n".join([*lines, f"{seconds:.0f} s"])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--protocol", action="append", choices=sorted(PROTOCOLS), help="again for more (default: all)")
+    parser.add_argument(
+        "--behaviour", action="append", choices=sorted(BEHAVIOURS), help="again for more (default: all)"
+    )
+    parser.add_argument("--seeds", type=int, default=5, help="trials of each cell (default 5)")
+    parser.add_argument("--from", dest="first", type=int, default=0, help="the first seed (default 0)")
+    parser.add_argument("--seed", type=int, help="this one seed alone")
+    parser.add_argument("--report", type=Path, help="where the JSON report goes")
+    parser.add_argument("--minutes", type=float, default=0.0, help="start no trial after this long (default: no limit)")
+    args = parser.parse_args()
+    began, results = time.monotonic(), list[Result]()
+    started = dt.datetime.now(dt.UTC)
+    with tempfile.TemporaryDirectory(prefix="kill-matrix-") as folder:
+        for result in trials(args, Path(folder)):
+            results.append(result)
+            if result.broken:
+                print(f"BROKEN: {result}\n  repeat: python {os.path.relpath(__file__)} --protocol {result.protocol} "
+                      f"--behaviour {result.behaviour} --seed {result.seed}", flush=True)  # fmt: skip
+            if args.minutes and time.monotonic() - began > args.minutes * 60:
+                print(f"{args.minutes:g} minutes are over; the rest was not played.")
+                break
+    print(report(results, time.monotonic() - began))
+    if args.report:
+        args.report.parent.mkdir(parents=True, exist_ok=True)
+        facts = {
+            "started": started.isoformat(timespec="seconds"),
+            "seconds": round(time.monotonic() - began, 1),
+            "seeds": [seeds(args).start, seeds(args).stop - 1],
+            "trials": len(results),
+            "kills": sum(r.kills for r in results),
+            **{name: sum(getattr(r, name) for r in results) for name in COUNTS},
+            "broken": [r.as_dict() for r in results if r.broken],
+            "results": [r.as_dict() for r in results],
+        }
+        args.report.write_text(json.dumps(facts, indent=1))
+    return 1 if any(r.broken for r in results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
