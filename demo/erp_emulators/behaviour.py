@@ -20,7 +20,6 @@ class Behaviour:
     gateway: share of writes answered 504 while they go on. drop_after_commit: share of writes whose connection breaks
     after the commit. storm_before, storm_after: share answered 5xx, without and with the work done. throttle: share
     answered 429. concurrency_max: requests at a time, 429 above (0: no limit). job_seconds: how long queued work takes.
-    settle_seconds: what an adapter must wait before a look-up is final: late_commit + index_lag, and some air.
     alter: what reads change (a name of ALTERATIONS), of every document.
     """
 
@@ -37,7 +36,6 @@ class Behaviour:
     retry_after: float = 0.05
     concurrency_max: int = 0
     job_seconds: float = 0.05
-    settle_seconds: float = 0.3
     alter: str = ""
 
     def __post_init__(self) -> None:
@@ -48,15 +46,15 @@ class Behaviour:
 BEHAVIOURS: dict[str, Behaviour] = {
     "ideal": Behaviour(),
     "key_expired": Behaviour(forgets_at_restart=True),
-    "index_lag": Behaviour(index_lag=0.15),
+    "index_lag": Behaviour(index_lag=0.35),
     "no_key": Behaviour(remembers_keys=False),
-    "no_key_late": Behaviour(remembers_keys=False, late_commit=0.06, gateway=0.2),
-    "expired_lag": Behaviour(forgets_at_restart=True, index_lag=0.15),
-    "unique_id": Behaviour(remembers_keys=False, unique_id=True, late_commit=0.06, gateway=0.2),
-    "drop_after_commit": Behaviour(remembers_keys=False, drop_after_commit=0.4, index_lag=0.1),
-    "storms": Behaviour(remembers_keys=False, storm_before=0.3, storm_after=0.3, throttle=0.2, index_lag=0.1),
+    "no_key_late": Behaviour(remembers_keys=False, late_commit=0.25, gateway=0.2),
+    "expired_lag": Behaviour(forgets_at_restart=True, index_lag=0.35),
+    "unique_id": Behaviour(remembers_keys=False, unique_id=True, late_commit=0.25, gateway=0.2),
+    "drop_after_commit": Behaviour(remembers_keys=False, drop_after_commit=0.4, index_lag=0.3),
+    "storms": Behaviour(remembers_keys=False, storm_before=0.3, storm_after=0.3, throttle=0.2, index_lag=0.3),
     "everything": Behaviour(
-        remembers_keys=False, index_lag=0.1, late_commit=0.06, gateway=0.15, drop_after_commit=0.15, storm_before=0.15,
+        remembers_keys=False, index_lag=0.3, late_commit=0.25, gateway=0.15, drop_after_commit=0.15, storm_before=0.15,
         storm_after=0.15, throttle=0.1,
     ),
 }  # fmt: skip

@@ -126,7 +126,7 @@ class Emulator:
 
     def settle(self) -> None:
         """What is still in flight commits now, and queued jobs end."""
-        self._tick(everything=True)
+        self.tick(everything=True)
 
     def restart(self) -> None:
         """Some time later: a key memory that expires is empty."""
@@ -144,7 +144,7 @@ class Emulator:
         with self._lock:
             self._busy += 1
         try:
-            self._tick()
+            self.tick()
             self._spring("asked")
             self._weather()
             yield
@@ -242,7 +242,7 @@ class Emulator:
 
     def job(self, job_id: str) -> Job | None:
         """How far the queued work is; None if there is no such job."""
-        self._tick()
+        self.tick()
         with self.ledger.transaction() as sql:
             row = sql.execute("select ids, error from job where id = ?", (int(job_id),)).fetchone()
         if row is None:
@@ -362,7 +362,7 @@ class Emulator:
 
     # -- time --------------------------------------------------------------------------------------------------
 
-    def _tick(self, *, everything: bool = False) -> None:
+    def tick(self, *, everything: bool = False) -> None:
         """Late commits and jobs whose time has come. What the books refuse by now never happened."""
         now = self.clock()
         until = float("inf") if everything else now

@@ -80,6 +80,7 @@ class DropFace(Face):
             self._write_masters()
             for path in sorted((self.folder / "inbox").glob("[!.]*.csv")):
                 self._take(path)
+            self.erp.tick()
             self._write_extracts(everything)
 
     def _rounds(self) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import itertools
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -25,7 +27,8 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "faults"), str(HERE.parent / "unit"
 
 from erps import PROTOCOLS, running  # noqa: E402
 from house import build  # noqa: E402
-from trial import Result, make_template, play  # noqa: E402
+from stamina.instrumentation import set_on_retry_hooks  # noqa: E402
+from trial import SETTLE_SECONDS, Result, make_template, play  # noqa: E402
 
 from demo.erp_emulators.behaviour import BEHAVIOURS  # noqa: E402
 
@@ -33,17 +36,17 @@ COUNTS = ("duplicates", "lost", "stuck")
 
 
 def trials(args: argparse.Namespace, root: Path) -> Iterator[Result]:
-    """All trials asked for, one protocol after the other, each against one emulator process."""
+    """All trials asked for, seed by seed, so that a run that is cut short has played every cell alike."""
     template = root / "template.sqlite"
     make_template(template, build)
-    for name in args.protocol or PROTOCOLS:
-        protocol = PROTOCOLS[name]
-        with running(protocol.face, root / name) as server:
-            for behaviour in args.behaviour or BEHAVIOURS:
-                for seed in seeds(args):
-                    folder = root / f"{name}-{behaviour}-{seed}"
-                    yield play(template, folder, server, name, protocol, behaviour, seed)
-                    shutil.rmtree(folder)
+    with ExitStack() as stack:
+        names = args.protocol or list(PROTOCOLS)
+        servers = {name: stack.enter_context(running(PROTOCOLS[name].face, root / name)) for name in names}
+        for seed in seeds(args):
+            for name, behaviour in itertools.product(names, args.behaviour or BEHAVIOURS):
+                folder = root / f"{name}-{behaviour}-{seed}"
+                yield play(template, folder, servers[name], name, PROTOCOLS[name], behaviour, seed, args.settle)
+                shutil.rmtree(folder)
 
 
 def seeds(args: argparse.Namespace) -> range:
@@ -54,7 +57,7 @@ def report(results: list[Result], seconds: float) -> str:
     """The table: a row per protocol and behaviour, and the sums."""
     head = f"{'protocol':<20}{'ERP behaviour':<20}{'trials':>7}{'kills':>7}{'requests':>10}"
     lines = [head + "".join(f"{name:>12}" for name in COUNTS) + f"{'other':>7}"]
-    cells = dict.fromkeys((r.protocol, r.behaviour) for r in results)
+    cells = sorted({(r.protocol, r.behaviour) for r in results})
     for protocol, behaviour in [*cells, ("all", "")]:
         own = [r for r in results if protocol == "all" or (r.protocol, r.behaviour) == (protocol, behaviour)]
         counts = "".join(f"{sum(getattr(r, name) for r in own):>12}" for name in COUNTS)
@@ -75,7 +78,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="this one seed alone")
     parser.add_argument("--report", type=Path, help="where the JSON report goes")
     parser.add_argument("--minutes", type=float, default=0.0, help="start no trial after this long (default: no limit)")
+    parser.add_argument(
+        "--settle", type=float, default=SETTLE_SECONDS,
+        help=f"seconds before a look-up counts (default {SETTLE_SECONDS}); 0 shows that the matrix can turn red",
+    )  # fmt: skip
     args = parser.parse_args()
+    set_on_retry_hooks([])
     began, results = time.monotonic(), list[Result]()
     started = dt.datetime.now(dt.UTC)
     with tempfile.TemporaryDirectory(prefix="kill-matrix-") as folder:

@@ -31,8 +31,8 @@ LIMITS = Limits(
     max_wait_seconds=30, backoff_base_seconds=0.02, backoff_cap_seconds=0.15, documents_per_call=2,
     lease_wait_seconds=10,
 )  # fmt: skip
-# Longer than the emulators' late commits and index lag together (0.06 s + 0.15 s), with air for a busy machine.
-SETTLE_SECONDS = 0.5
+# Longer than the emulators' late commits and index lag together (0.25 s + 0.35 s), with air for a busy machine.
+SETTLE_SECONDS = 0.9
 FINISH_SECONDS_MAX = 120.0
 FINAL_DRAINS_MAX = 4
 
@@ -61,7 +61,14 @@ class Result:
 
 
 def play(
-    template: Path, folder: Path, server: Server, name: str, protocol: Protocol, behaviour: str, seed: int
+    template: Path,
+    folder: Path,
+    server: Server,
+    name: str,
+    protocol: Protocol,
+    behaviour: str,
+    seed: int,
+    settle: float = SETTLE_SECONDS,
 ) -> Result:
     """One trial in a fresh folder against an emptied ERP."""
     began = time.monotonic()
@@ -72,11 +79,12 @@ def play(
     try:
         for _ in range(choice.randint(1, 3)):
             phase, nth = choice.choice(PHASES), choice.randint(1, 3)
-            killed += _poster(url, server, protocol, phase=phase, nth=nth, seconds=choice.uniform(0.0, 0.4))
+            seconds = choice.uniform(0.0, 0.4)
+            killed += poster(url, server, protocol, settle, phase=phase, nth=nth, seconds=seconds)
             server.order("disarm")
             server.order("restart")
         for _ in range(FINAL_DRAINS_MAX):
-            _poster(url, server, protocol)
+            poster(url, server, protocol, settle)
             if _unfinished(url) == 0:
                 break
     except (RuntimeError, TimeoutError) as error:
@@ -89,15 +97,15 @@ def play(
     return replace(made, problem=problem or made.problem)
 
 
-def _poster(
-    url: str, server: Server, protocol: Protocol, *, phase: str = "", nth: int = 0, seconds: float = 0.0
+def poster(
+    url: str, server: Server, protocol: Protocol, settle: float, *, phase: str = "", nth: int = 0, seconds: float = 0.0
 ) -> int:
     """A poster that drains once; 1 if it was killed before its end. Raises RuntimeError if it fails by itself."""
     start, go = os.pipe()
 
     def task() -> None:
         os.read(start, 1)
-        port = protocol.port(server, SETTLE_SECONDS)
+        port = protocol.port(server, settle)
         drain(open_store(url), {COMPANY: port}, limits=LIMITS)
 
     pid = fork(task)

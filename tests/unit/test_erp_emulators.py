@@ -101,7 +101,7 @@ def test_the_index_lags(face, http, now):
     face.erp.behaviour = BEHAVIOURS["index_lag"]
     post(http, "k1")
     assert find(http, "k1") == []
-    now.at += 0.15
+    now.at += BEHAVIOURS["index_lag"].index_lag
     assert len(find(http, "k1")) == 1
 
 
