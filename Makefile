@@ -7,7 +7,7 @@ export REVENUE_ERP_CACHE ?= $(HERE)/.cache/erp
 export UV_PROJECT_ENVIRONMENT = $(HERE)/.venv
 export DBT_SEND_ANONYMOUS_USAGE_STATS = false
 
-.PHONY: help demo test test-full simulate dev check lint format typecheck manifest install clean
+.PHONY: help demo test test-full kill-matrix simulate dev check lint format typecheck manifest install clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -30,6 +30,10 @@ test: install  ## the default test run
 
 test-full: install  ## longer trials: more seeds, more kills
 	@REVENUE_TRIALS=full REVENUE_KILL_SEEDS=200 REVENUE_LONG=1 $(BIN)/python -m pytest -n 2 --no-loadscope-reorder $(ARGS)
+
+kill-matrix: install  ## posting processes killed over every adapter protocol and ERP behaviour: SEEDS=10 trials a cell from FROM=0
+	@$(BIN)/python tests/kill_matrix/run.py --seeds $(or $(SEEDS),10) --from $(or $(FROM),0) --report .cache/kill-matrix.json $(ARGS)
+	@$(BIN)/python tests/kill_matrix/run.py --seeds $(or $(SEEDS),10) --from $(or $(FROM),0) --report .cache/kill-matrix-stopped.json --duel $(ARGS)
 
 simulate: install  ## posting under simulated faults: SEEDS=3000 seeds from FROM=0, every promise checked after each step
 	@$(BIN)/python tests/simulation/run.py --seeds $(or $(SEEDS),3000) --from $(or $(FROM),0)

@@ -28,11 +28,22 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "faults"), str(HERE.parent / "unit"
 from erps import PROTOCOLS, running  # noqa: E402
 from house import build  # noqa: E402
 from stamina.instrumentation import set_on_retry_hooks  # noqa: E402
-from trial import SETTLE_SECONDS, Result, make_template, play  # noqa: E402
+from trial import SETTLE_SECONDS, Result, duel, make_template, play  # noqa: E402
 
 from demo.erp_emulators.behaviour import BEHAVIOURS  # noqa: E402
 
 COUNTS = ("duplicates", "lost", "stuck")
+# ERPs that can refuse the late request of a poster that was stopped past its lease.
+DUELS = ("ideal", "unique_id")
+# What the default test run plays of each protocol: the behaviours that broke the designs that we did not choose.
+_HARD = ("key_expired", "no_key_late", "unique_id", "drop_after_commit", "storms", "everything")
+SHORT: dict[str, dict[str, tuple[str, ...]]] = {
+    "generic_rest": {"play": _HARD, "duel": DUELS},
+    "generic_rest_jobs": {"play": ("everything",), "duel": ()},
+    "generic_csv": {"play": ("no_key_late", "drop_after_commit", "everything"), "duel": ("ideal",)},
+    "netsuite": {"play": ("no_key_late", "storms", "everything"), "duel": ("ideal",)},
+    "netsuite_jobs": {"play": ("no_key_late",), "duel": ()},
+}
 
 
 def trials(args: argparse.Namespace, root: Path) -> Iterator[Result]:
@@ -44,8 +55,12 @@ def trials(args: argparse.Namespace, root: Path) -> Iterator[Result]:
         servers = {name: stack.enter_context(running(PROTOCOLS[name].face, root / name)) for name in names}
         for seed in seeds(args):
             for name, behaviour in itertools.product(names, args.behaviour or BEHAVIOURS):
+                how = "duel" if args.duel else "play"
+                if (args.short and behaviour not in SHORT[name][how]) or (args.duel and behaviour not in DUELS):
+                    continue
                 folder = root / f"{name}-{behaviour}-{seed}"
-                yield play(template, folder, servers[name], name, PROTOCOLS[name], behaviour, seed, args.settle)
+                one = duel if args.duel else play
+                yield one(template, folder, servers[name], name, PROTOCOLS[name], behaviour, seed, args.settle)
                 shutil.rmtree(folder)
 
 
@@ -76,6 +91,8 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=5, help="trials of each cell (default 5)")
     parser.add_argument("--from", dest="first", type=int, default=0, help="the first seed (default 0)")
     parser.add_argument("--seed", type=int, help="this one seed alone")
+    parser.add_argument("--short", action="store_true", help="of each protocol, what the default test run plays")
+    parser.add_argument("--duel", action="store_true", help="instead of kills: a poster stopped past its lease")
     parser.add_argument("--report", type=Path, help="where the JSON report goes")
     parser.add_argument("--minutes", type=float, default=0.0, help="start no trial after this long (default: no limit)")
     parser.add_argument(
@@ -91,7 +108,8 @@ def main() -> int:
             results.append(result)
             if result.broken:
                 print(f"BROKEN: {result}\n  repeat: python {os.path.relpath(__file__)} --protocol {result.protocol} "
-                      f"--behaviour {result.behaviour} --seed {result.seed}", flush=True)  # fmt: skip
+                      f"--behaviour {result.behaviour.removeprefix('stopped, ')} --seed {result.seed}"
+                      f"{' --duel' if args.duel else ''}", flush=True)  # fmt: skip
             if args.minutes and time.monotonic() - began > args.minutes * 60:
                 print(f"{args.minutes:g} minutes are over; the rest was not played.")
                 break

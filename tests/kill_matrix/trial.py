@@ -19,12 +19,14 @@ from typing import Any
 from erps import SETUP, Protocol, Server
 from killing import fork
 
+from revenue_assets.posting.erp.generic_files import DropFolder
 from revenue_assets.posting.outbox import drain
 from revenue_assets.posting.steps import Limits
 from revenue_assets.store import audit, exceptions, outbox
 from revenue_assets.store.engine import open_store
 
 COMPANY = "US Inc"
+STOP = signal.SIGSTOP
 # Phases of the protocol at which the emulator kills its caller, and two that are ours.
 PHASES = ("asked", "received", "committed", "replied", "any time")
 LIMITS = Limits(
@@ -97,27 +99,96 @@ def play(
     return replace(made, problem=problem or made.problem)
 
 
+def duel(
+    template: Path, folder: Path, server: Server, name: str, protocol: Protocol, behaviour: str, seed: int,
+    settle: float = SETTLE_SECONDS,
+) -> Result:  # fmt: skip
+    """One poster is stopped (SIGSTOP) past its lease, a second one does the work, and the first one goes on.
+
+    What the first had under way then reaches the ERP after all: only an ERP that knows keys or keeps ids unique can
+    refuse it, so only those are asked.
+    """
+    began = time.monotonic()
+    choice = random.Random(f"duel:{name}:{behaviour}:{seed}")
+    server.order("reset", how=behaviour, seed=choice.randrange(2**31), setup=SETUP)
+    url, limits = _store(template, folder), replace(LIMITS, lease_seconds=0.5)
+    first = started(url, server, protocol, settle, limits, choice.choice(PHASES[:4]), choice.randint(1, 3), STOP)
+    stopped = _stopped(first)
+    problem = ""
+    try:
+        poster(url, server, protocol, settle)
+        if stopped:
+            os.kill(first, signal.SIGCONT)
+            ended(first, None)
+        poster(url, server, protocol, settle)
+    except (RuntimeError, TimeoutError) as error:
+        problem = str(error)
+    requests = server.order("calls").get("requests", 0)
+    counted = _count(url, server.order("copies"))
+    seconds = round(time.monotonic() - began, 2)
+    made = Result(name, f"stopped, {behaviour}", seed, int(stopped), requests, seconds, **counted)
+    return replace(made, problem=problem or made.problem)
+
+
+def _stop_at_send(nth: int, *, before: bool) -> None:
+    """A file drop has no request at which its poster could be stopped: it stops itself around its `nth` file. (Stopped
+    anywhere else it may hold SQLite's only write lock, and then nobody works until it goes on.)"""
+    send, left = DropFolder.send, [nth]
+
+    def stopping(self: DropFolder, key: str, attempt: int, text: str) -> bool:
+        left[0] -= 1
+        if before and left[0] == 0:
+            os.kill(os.getpid(), STOP)
+        made = send(self, key, attempt, text)
+        if not before and left[0] == 0:
+            os.kill(os.getpid(), STOP)
+        return made
+
+    DropFolder.send = stopping  # type: ignore[method-assign]
+
+
+def _stopped(pid: int) -> bool:
+    """Waits until the child is stopped (True) or has ended without coming to its trap (False)."""
+    deadline = time.monotonic() + FINISH_SECONDS_MAX
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(pid, os.WNOHANG | os.WUNTRACED)
+        if done:
+            return os.WIFSTOPPED(status)
+        time.sleep(0.003)
+    raise TimeoutError("a poster neither stopped nor ended")
+
+
 def poster(
     url: str, server: Server, protocol: Protocol, settle: float, *, phase: str = "", nth: int = 0, seconds: float = 0.0
 ) -> int:
     """A poster that drains once; 1 if it was killed before its end. Raises RuntimeError if it fails by itself."""
+    trap = phase if phase != "any time" else ""
+    pid = started(url, server, protocol, settle, LIMITS, trap, nth, signal.SIGKILL)
+    return ended(pid, seconds if phase == "any time" else None)
+
+
+def started(
+    url: str, server: Server, protocol: Protocol, settle: float, limits: Limits, phase: str, nth: int, by: int
+) -> int:
+    """A poster that drains once, with its trap set before it sends anything."""
     start, go = os.pipe()
 
     def task() -> None:
         os.read(start, 1)
-        port = protocol.port(server, settle)
-        drain(open_store(url), {COMPANY: port}, limits=LIMITS)
+        if by == STOP and protocol.face == "drop":
+            _stop_at_send(nth, before=phase in ("asked", "received"))
+        drain(open_store(url), {COMPANY: protocol.port(server, settle)}, limits=limits)
 
     pid = fork(task)
-    if phase and phase != "any time":
-        server.order("trap", phase=phase, nth=nth, pid=pid)
+    if phase and not (by == STOP and protocol.face == "drop"):
+        server.order("trap", phase=phase, nth=nth, pid=pid, signal=int(by))
     os.write(go, b".")
     os.close(go)
     os.close(start)
-    return _ended(pid, seconds if phase == "any time" else None)
+    return pid
 
 
-def _ended(pid: int, kill_after: float | None) -> int:
+def ended(pid: int, kill_after: float | None) -> int:
     """Waits for the child. 1: killed (by the emulator, or by us after `kill_after`), 0: it came to its end."""
     began = time.monotonic()
     while True:
