@@ -28,10 +28,10 @@ from revenue_assets.posting.erp.generic_rest import GenericRestErp
 from revenue_assets.posting.outbox import Limits, drain, ready
 from revenue_assets.store import outbox
 
-JOURNALS = 2_000 if os.environ.get("REVENUE_TRIALS") == "full" else 60
+JOURNALS = 2_000 if os.environ.get("REVENUE_TRIALS") == "full" else 40
 COMPANIES = {"US Inc": "USD", "UK Inc": "GBP"}
 DAY = dt.timedelta(hours=24)
-TICK_SECONDS = 300.0
+TICK_SECONDS = 600.0
 RETRY_AFTER = 30.0
 
 
