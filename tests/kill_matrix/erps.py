@@ -64,7 +64,7 @@ def _netsuite(server: Server, settle: float, mode: str = "sync") -> ErpPort:
     from demo.erp_emulators.netsuite_login import Integration
     from revenue_assets.domain.config_erp import NetSuiteOptions
     from revenue_assets.posting.erp.netsuite import NetSuiteErp
-    from revenue_assets.posting.erp.netsuite_auth import Certificate
+    from revenue_assets.sources.netsuite_auth import Certificate
 
     known = Integration(server.root).credentials
     certificate = Certificate(known["client_id"], known["certificate_id"], known["private_key"], "ES256")
