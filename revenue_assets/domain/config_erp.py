@@ -57,6 +57,7 @@ class NetSuiteOptions(_Options):
     subsidiaries: company name of entities.yaml -> internal id; others are found by their name.
     create_as: what a new journal's approval is set to; `default` leaves it to the account.
     foreign_currency: how lines in another currency than the company's are posted.
+    batch_size_max: journals whose intents are committed together and looked up together; each is a request of its own.
     seconds: settle_seconds until a look-up is final, read_seconds / write_seconds of one request at most.
     """
 
@@ -71,6 +72,7 @@ class NetSuiteOptions(_Options):
     dimensions: dict[str, Dimension] = {}
     reversal_field: str | None = Field(default=None, pattern=r"^custbody_[a-z0-9_]+$")
     accounting_book: str | None = Field(default=None, pattern=r"^[0-9]+$")
+    batch_size_max: int = Field(default=10, ge=1, le=100)
     settle_seconds: int = Field(default=930, ge=0)
     read_seconds: int = Field(default=120, gt=0)
     write_seconds: int = Field(default=300, gt=0, le=900)

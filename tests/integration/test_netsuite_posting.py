@@ -45,7 +45,7 @@ def euro_lines(*amounts: tuple[str, int, int]) -> tuple[Line, ...]:
 def test_it_is_a_port_and_says_what_it_can(erp):
     assert isinstance(erp, ErpPort)
     can = erp.capabilities
-    assert (can.key_unique, can.batch_size_max, can.posts_itself, can.mode) == (True, 1, True, "sync")
+    assert (can.key_unique, can.atomic_unit, can.posts_itself, can.mode) == (True, "document", True, "sync")
 
 
 def test_a_journal_arrives_as_sent_and_once(account, erp):

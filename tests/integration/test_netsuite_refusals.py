@@ -236,6 +236,22 @@ def test_a_write_without_an_answer_is_unknown(account, erp, monkeypatch, answer)
     assert len(posts) == 1, "a write is sent once"
 
 
+@pytest.mark.parametrize(
+    ("answer", "first", "rest"),
+    [
+        (Response(500, ""), "uncertain", "throttled"),
+        (Response(429, "", {"Retry-After": "7"}), "throttled", "throttled"),
+        (Response(403, ""), "auth", "auth"),
+    ],
+)
+def test_after_a_request_without_an_answer_the_rest_is_not_sent(account, erp, monkeypatch, answer, first, rest):
+    posts = answering(account, monkeypatch, "POST", "journalentry", answer)
+    outcomes = erp.submit([journal("k1"), journal("k2"), journal("k3")])
+    assert [o.failure.failure_class for o in outcomes] == [first, rest, rest]
+    assert len(posts) == 1
+    assert [o.state for o in erp.submit([journal("k1"), journal("k2"), journal("k3")])] == ["posted"] * 3
+
+
 def test_a_commit_whose_answer_is_lost_is_found(account, erp, monkeypatch):
     answering(account, monkeypatch, "POST", "journalentry", "commit and hang up")
     assert failed(erp.submit([journal("k1")])) == "uncertain"

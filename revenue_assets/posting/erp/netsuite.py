@@ -76,7 +76,7 @@ class NetSuiteErp:
             key_length_max=KEY_LENGTH_MAX,
             key_unique=True,
             atomic_unit="document",
-            batch_size_max=1,
+            batch_size_max=options.batch_size_max,
             writer_scope="none",
             posts_itself=True,
             settle_seconds=options.settle_seconds,
@@ -144,9 +144,12 @@ class NetSuiteErp:
             outcomes |= self._already_there(documents)
         except ErpError as error:
             return tuple(Outcome(key, failure=error.failure) for key in keys)
+        silent: Failure | None = None
         for document in documents:
             if document.key not in outcomes:
-                outcomes[document.key] = self._create(document)
+                outcomes[document.key] = made = _unsent(document, silent) if silent else self._create(document)
+                # Who did not take one request will not take the next: the rest goes back to be sent later.
+                silent = silent or (made.failure if made.failure and made.failure.retry else None)
         return tuple(self._as_shown([outcomes[key] for key in keys]))
 
     def poll(self, company: str, job_ids: Mapping[str, str]) -> tuple[Outcome, ...]:
@@ -251,6 +254,13 @@ class NetSuiteErp:
         if found is None:
             raise ErpError(Failure("mapping_missing", f"NetSuite has no subsidiary {company!r} that the role may see."))
         return found
+
+
+def _unsent(document: Journal, cause: Failure) -> Outcome:
+    """Nothing of it can be in NetSuite, so that it needs no look-up: `throttled`, unless the login is the matter."""
+    kind = "auth" if cause.failure_class == "auth" else "throttled"
+    words = f"Not sent: the document before it met this: {cause.message}"
+    return Outcome(document.key, failure=Failure(kind, words, retry_after=cause.retry_after))
 
 
 def _check_host(base_url: str, options: NetSuiteOptions) -> None:
