@@ -111,18 +111,25 @@ SECTIONS: dict[str, Section] = {
         "reconciliation",
         """select statements.entity_id as entity, statements.recon_id as id, statements.period,
                   cast(last_day(cast(statements.period || '-01' as date)) as varchar) as as_of,
-                  cast(reports.cut_off as varchar) as cut_off, statements.currency,
+                  cast(coalesce(
+                      reports.cut_offs[list_position(reports.currencies, statements.currency)],
+                      list_max(reports.cut_offs)
+                  ) as varchar) as cut_off, statements.currency,
                   statements.left_amount as "left", statements.right_amount as "right",
                   statements.matched_count as matched
            from reconciliation.rec_statements as statements
            left join (
-               select entity_id, strftime(accounting_date, '%Y-%m') as period, max(accounting_date) as cut_off,
-                      case when system = 'processor' then 'R9'
-                           when system = 'tax' or account_role = 'tax_liability' then 'R13'
-                           when account_role = 'accounts_receivable' then 'R10'
-                           when account_role = 'deferred_revenue' then 'R11'
-                           when account_role = 'revenue' then 'R12' end as recon_id
-               from canonical.can_balances_reported group by all
+               select entity_id, period, recon_id, list(currency) as currencies, list(cut_off) as cut_offs
+               from (
+                   select entity_id, strftime(accounting_date, '%Y-%m') as period, currency,
+                          max(accounting_date) as cut_off,
+                          case when system = 'processor' then 'R9'
+                               when system = 'tax' or account_role = 'tax_liability' then 'R13'
+                               when account_role = 'accounts_receivable' then 'R10'
+                               when account_role = 'deferred_revenue' then 'R11'
+                               when account_role = 'revenue' then 'R12' end as recon_id
+                   from canonical.can_balances_reported group by all
+               ) group by all
            ) as reports
                on statements.entity_id = reports.entity_id and statements.period = reports.period
                and statements.recon_id = reports.recon_id

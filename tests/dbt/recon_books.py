@@ -50,7 +50,6 @@ UPSTREAM: dict[str, tuple[str, str]] = {
     "can_credit_note_lines": ("canonical", "entity_id varchar, credit_note_id varchar, invoice_id varchar, invoice_line_id varchar, amount bigint, tax_amount bigint"),
     "can_credit_note_voids": ("canonical", f"{ENVELOPE}, credit_note_id varchar"),
     "can_payments": ("canonical", f"{ENVELOPE}, payment_id varchar, customer_id varchar, amount bigint, currency varchar, is_direct_charge boolean, is_advance boolean, {BALANCE_TXN}"),
-    "can_payment_applications": ("canonical", f"{ENVELOPE}, payment_id varchar, invoice_id varchar, amount bigint"),
     "can_refunds": ("canonical", f"{ENVELOPE}, refund_id varchar, payment_id varchar, amount bigint, currency varchar, credit_note_id varchar, {BALANCE_TXN}"),
     "can_refund_failures": ("canonical", f"{ENVELOPE}, refund_id varchar"),
     "can_dispute_txns": ("canonical", f"entity_id varchar, accounting_date date, dispute_id varchar, {BALANCE_TXN}"),
@@ -69,6 +68,7 @@ UPSTREAM: dict[str, tuple[str, str]] = {
     "reporting_balances": ("subledger", "entity_id varchar, period varchar, account_role varchar, kind varchar, functional_currency varchar, closing_fc bigint, reporting_currency varchar, closing_rc bigint, activity_rc bigint, is_translated boolean"),
     "contract_balances": ("subledger", "entity_id varchar, source_type varchar, source_id varchar, customer_id varchar, currency varchar, as_of date, liability bigint, liability_current bigint, liability_non_current bigint, asset bigint, rpo bigint, rpo_within_year bigint, rpo_later bigint, rpo_undated bigint"),
     "line_policies": ("subledger", "entity_id varchar, receivable_timing varchar"),
+    "cash_applications": ("subledger", "entity_id varchar, accounting_date date, payment_id varchar, invoice_id varchar, amount bigint, is_invoice_known boolean"),
     "expected_charges": ("subledger", "entity_id varchar, item_id varchar, subscription_id varchar, kind varchar, service_start date, service_end date, billing_period_start date, billing_period_end date, bill_date date, amount bigint, currency varchar, correlation_id varchar"),
     "posting_exceptions": ("subledger", "exception_key varchar, class varchar, entity_id varchar, subject varchar, event_key varchar, amount bigint, currency varchar, detail varchar, is_resolved boolean"),
     "stg_erp__moves": ("staging", "_source varchar, entity_id varchar, move_id bigint, number varchar, description varchar, state varchar, move_date date, period varchar, journal varchar, batch_key varchar, document_kind varchar, reference varchar"),
@@ -238,7 +238,7 @@ class Books:
                        amount=amount, currency=ENTITIES[entity], is_direct_charge=False, is_advance=False,
                        correlation_id=f"opp_{tag}", **columns)  # fmt: skip
         if invoice:
-            self.add("can_payment_applications", entity_id=entity, accounting_date=day, payment_id=payment,
+            self.add("cash_applications", is_invoice_known=True, entity_id=entity, accounting_date=day, payment_id=payment,
                      invoice_id=invoice, amount=amount)  # fmt: skip
         self.entry(entity, day, "payment.settled", ("payment", payment), ("processor_clearing", amount - 100),
                    ("fees", 100), ("accounts_receivable", -amount))  # fmt: skip

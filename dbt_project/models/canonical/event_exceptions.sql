@@ -13,7 +13,8 @@ described as (
         entity_id,
         coalesce(business_id, subject, id, vendor_record) as subject,
         event_key,
-        content_hash,
+        -- what only came once is hashed by its text, so the record names it: a re-delivery must not rename the exception
+        case when verdict = 'conflict' then content_hash else vendor_record end as content_hash,
         vendor_record,
         case verdict
             when 'conflict' then 'same source and id as an accepted event, but other content; the first stays in force'

@@ -34,7 +34,7 @@ invoice_lines as (
         and voided_invoices.invoice_id is null
 ),
 
--- Only notes that correct the billing itself count; goodwill leaves the charge as it was.
+-- Notes correct the billing unless their reason says that the charge stands: goodwill, a claim of fraud, a loss taken.
 credits as (
     select
         notes.entity_id,
@@ -49,7 +49,10 @@ credits as (
     left join voided_notes
         on notes.entity_id = voided_notes.entity_id and notes.credit_note_id = voided_notes.credit_note_id
     where
-        notes.reason in ('order_change', 'duplicate')
+        coalesce(notes.reason, 'order_change') not in (
+            'product_unsatisfactory', 'service_unsatisfactory', 'goodwill', 'waiver',
+            'fraudulent', 'fraudulent_charge', 'chargeback', 'write_off'
+        )
         and notes.accounting_date <= {{ as_of_date() }}
         and voided_notes.credit_note_id is null
 ),

@@ -58,14 +58,14 @@ voided_invoices as (
     where event_type = 'invoice.voided' and accounting_date <= {{ as_of_date() }}
 ),
 
-right_side as (
+invoiced as (
     select
         lines.entity_id,
+        lines.invoice_id,
         min(lines.accounting_date) as item_date,
         lines.currency,
         lines.subscription_item_id || '|' || cast(lines.service_start as varchar) as item_key,
         sum(lines.amount) as amount,
-        min(lines.invoice_id) as reference,
         min(lines.customer_id) as customer_id,
         min(lines.correlation_id) as correlation_id
     from {{ ref('can_invoice_lines') }} as lines
@@ -78,6 +78,35 @@ right_side as (
         and voided_invoices.invoice_id is null
     group by lines.entity_id, lines.invoice_id, lines.currency, lines.subscription_item_id, lines.service_start
     having sum(lines.amount) <> 0
+),
+
+-- Invoices of one window are parts of it as long as they do not exceed what was rated (a threshold, then the rest): one
+-- row, in the month of the last; beyond that each stands alone, and what comes after the first is a duplicate.
+parts as (
+    select
+        invoiced.*,
+        coalesce(
+            sum(invoiced.amount) over (partition by invoiced.entity_id, invoiced.currency, invoiced.item_key) <= left_side.amount, false
+        ) as within_rated
+    from invoiced
+    left join left_side
+        on invoiced.entity_id = left_side.entity_id
+        and invoiced.currency = left_side.currency
+        and invoiced.item_key = left_side.item_key
+),
+
+right_side as (
+    select
+        entity_id,
+        max(item_date) as item_date,
+        currency,
+        item_key,
+        sum(amount) as amount,
+        max_by(invoice_id, (item_date, invoice_id)) as reference,
+        min(customer_id) as customer_id,
+        min(correlation_id) as correlation_id
+    from parts
+    group by entity_id, currency, item_key, within_rated, case when not within_rated then invoice_id end
 ),
 
 pairs as (

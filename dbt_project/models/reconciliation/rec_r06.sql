@@ -55,7 +55,8 @@ left_side as (
     from refunds
 ),
 
--- An application counts in the payment's month: when it was made does not change what is still unapplied today.
+-- An application counts in the payment's month: when it was made does not change what is still unapplied today. One found
+-- by the remittance text is one; one to an invoice that nobody knows is not.
 right_side as (
     select
         payments.entity_id,
@@ -66,10 +67,10 @@ right_side as (
         min(applications.invoice_id) as reference,
         min(payments.customer_id) as customer_id,
         min(payments.correlation_id) as correlation_id
-    from {{ ref('can_payment_applications') }} as applications
+    from {{ ref('cash_applications') }} as applications
     inner join payments
         on applications.entity_id = payments.entity_id and applications.payment_id = payments.payment_id
-    where applications.accounting_date <= {{ as_of_date() }}
+    where applications.is_invoice_known and applications.accounting_date <= {{ as_of_date() }}
     group by payments.entity_id, payments.accounting_date, payments.currency, payments.payment_id
     union all
     select

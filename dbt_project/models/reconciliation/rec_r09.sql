@@ -44,8 +44,33 @@ report_days as (
     group by entity_id, {{ recon_month('accounting_date') }}
 ),
 
--- Balances are compared on the last day that the processor reported in a month. A month that has ended without a report
--- is compared too, with nothing: silence is not agreement.
+-- The last statement of each account and currency in a month stands, also if another account was stated later.
+last_reports as (
+    select
+        entity_id,
+        {{ recon_month('accounting_date') }} as period,
+        currency,
+        accounting_date,
+        balance
+    from reports
+    qualify row_number() over (
+        partition by entity_id, {{ recon_month('accounting_date') }}, currency, account
+        order by accounting_date desc, time desc, event_id desc
+    ) = 1
+),
+
+currency_cut_offs as (
+    select
+        entity_id,
+        period,
+        currency,
+        max(accounting_date) as cut_off
+    from last_reports
+    group by entity_id, period, currency
+),
+
+-- Balances are compared on the last day that the processor reported in a month: of the currency, or of any if it did not
+-- report that one. A month that has ended without a report is compared too, with nothing: silence is not agreement.
 cut_offs as (
     select
         entity_id,
@@ -70,26 +95,30 @@ cut_offs as (
 
 reported as (
     select
-        cut_offs.entity_id,
-        cut_offs.period,
-        cut_offs.cut_off,
-        reports.currency,
-        cast(sum(reports.balance) as bigint) as amount
-    from cut_offs
-    inner join reports on cut_offs.entity_id = reports.entity_id and cut_offs.cut_off = reports.accounting_date
-    group by cut_offs.entity_id, cut_offs.period, cut_offs.cut_off, reports.currency
+        entity_id,
+        period,
+        currency,
+        max(accounting_date) as cut_off,
+        cast(sum(balance) as bigint) as amount
+    from last_reports
+    group by entity_id, period, currency
 ),
 
 booked as (
     select
         cut_offs.entity_id,
         cut_offs.period,
-        cut_offs.cut_off,
+        max(coalesce(of_currency.cut_off, cut_offs.cut_off)) as cut_off,
         daily.currency,
         cast(sum(daily.amount) as bigint) as amount
     from cut_offs
-    inner join daily on cut_offs.entity_id = daily.entity_id and cut_offs.cut_off >= daily.accounting_date
-    group by cut_offs.entity_id, cut_offs.period, cut_offs.cut_off, daily.currency
+    inner join daily on cut_offs.entity_id = daily.entity_id
+    left join currency_cut_offs as of_currency
+        on cut_offs.entity_id = of_currency.entity_id
+        and cut_offs.period = of_currency.period
+        and daily.currency = of_currency.currency
+    where daily.accounting_date <= coalesce(of_currency.cut_off, cut_offs.cut_off)
+    group by cut_offs.entity_id, cut_offs.period, daily.currency
 ),
 
 balances as (

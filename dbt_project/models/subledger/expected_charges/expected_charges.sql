@@ -134,7 +134,9 @@ credited as (
         on credit_lines.entity_id = lines.entity_id
         and credit_lines.invoice_line_id = lines.line_id
         and notes.invoice_id = lines.invoice_id
-    where lines.subscription_item_id is not null and lines.service_start is not null
+    left join {{ ref('can_credit_note_voids') }} as voids
+        on notes.entity_id = voids.entity_id and notes.credit_note_id = voids.credit_note_id
+    where lines.subscription_item_id is not null and lines.service_start is not null and voids.credit_note_id is null
 
 ),
 
@@ -238,7 +240,8 @@ committed as (
 
 ),
 
-true_ups as (
+-- What the span asks for, and what the item used since the period began.
+measured as (
 
     select
         c.* exclude (service_end),  -- noqa: RF02
@@ -246,12 +249,13 @@ true_ups as (
         any_value({{ round_half_up(
             "(c.minimum_amount::hugeint * " ~ day_count('c.service_start', 'c.service_end', 'c.day_basis') ~ ")",
             "(" ~ day_count('c.period_start', 'c.period_end', 'c.day_basis') ~ ")::hugeint"
-        ) }})::bigint - coalesce(
+        ) }})::bigint as minimum_due,
+        coalesce(
             sum(usage.amount) filter (where usage.window_start >= c.period_start),
             -- last_ever stands until another record comes
             max_by(usage.amount, usage.window_start),
             0
-        )::bigint as amount
+        )::bigint as used
     from committed as c
     left join usage
         on c.entity_id = usage.entity_id
@@ -260,6 +264,37 @@ true_ups as (
         and (c.period_start <= usage.window_start or usage.aggregation = 'last_ever')
     where c.service_end > c.service_start and c.service_end <= date '{{ var("as_of") }}'
     group by all
+
+),
+
+-- Two spans of one period (a pause inside it) share its usage: it counts once, against the first that it covers.
+accumulated as (
+
+    select
+        *,
+        sum(minimum_due) over spans - used as short_to_date
+    from measured
+    window spans as (partition by entity_id, subscription_id, item_id, period_start order by service_start)
+
+),
+
+owed as (
+
+    select
+        *,
+        greatest(max(short_to_date) over spans, 0) as owed_to_date
+    from accumulated
+    window spans as (partition by entity_id, subscription_id, item_id, period_start order by service_start)
+
+),
+
+true_ups as (
+
+    select
+        *,
+        (owed_to_date - coalesce(lag(owed_to_date) over spans, 0))::bigint as amount
+    from owed
+    window spans as (partition by entity_id, subscription_id, item_id, period_start order by service_start)
 
 ),
 

@@ -77,7 +77,7 @@ item_actions as (
 -- Whatever ends an item: an end action naming it, or a cancellation of the whole subscription.
 ends as (
 
-    select entity_id, subscription_id, item_id, action_date as end_date, action_date, action_order, booked_date, kind, event_time
+    select entity_id, subscription_id, item_id, action_date, action_order, booked_date, kind, event_time
     from item_actions
     where action = 'end'
     union all
@@ -85,8 +85,6 @@ ends as (
         entity_id,
         subscription_id,
         null as item_id,
-        effective_date
-        + case when {{ policy_value('termination_day_billed', 'false', 'zoned.entity_id') }} = 'true' then 1 else 0 end as end_date,
         effective_date as action_date,
         (event_time, sequence, event_id) as action_order,
         booked_date,
@@ -97,24 +95,45 @@ ends as (
 
 ),
 
+-- Days that the last day of a cancelled item adds: one if the day of cancellation is billed.
+started_items as (
+
+    select
+        item_actions.*,
+        case
+            when {{ policy_value(
+                'termination_day_billed', 'false', 'item_actions.entity_id',
+                "coalesce(item_actions.product_family, 'default')", 'subscriptions.currency'
+            ) }} = 'true' then 1
+            else 0
+        end as cancel_days
+    from item_actions
+    inner join subscriptions
+        on item_actions.entity_id = subscriptions.entity_id and item_actions.subscription_id = subscriptions.subscription_id
+    where item_actions.action = 'start'
+
+),
+
 versions as (
 
     select
-        started.*,
-        ended.end_date,
-        ended.booked_date as end_booked_date,
+        started.* exclude (cancel_days),
+        ended.action_date + case when ended.kind = 'cancel' then started.cancel_days else 0 end as end_date,
+        -- a day that is billed is over, and invoiced if it is a bill date, before its cancellation counts
+        ended.booked_date
+        + case when ended.kind = 'cancel' and ended.booked_date = ended.action_date then started.cancel_days else 0 end
+            as end_booked_date,
         ended.kind as end_kind,
         ended.event_time as end_event_time
-    from item_actions as started
+    from started_items as started
     left join ends as ended
         on started.entity_id = ended.entity_id
         and started.subscription_id = ended.subscription_id
         and (ended.item_id is null or started.item_id = ended.item_id)
         and (ended.action_date, ended.action_order) > (started.action_date, started.action_order)
-    where started.action = 'start'
     qualify row_number() over (
         partition by started.event_key, started.item_id
-        order by ended.end_date nulls last, ended.action_order nulls last
+        order by ended.action_date nulls last, ended.action_order nulls last
     ) = 1
 
 ),
