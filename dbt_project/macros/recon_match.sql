@@ -175,3 +175,46 @@ coalesce({{ variance_class }} = 'unexplained'
     and abs({{ difference }}) >= coalesce({{ policy }}.materiality_floor, 0)
     and coalesce({{ policy }}.gates_close, true), false)
 {%- endmacro %}
+
+{#- CTEs up to `name` (whole, member): the one set of two or more parts that sums to the whole. `relation` has one row per
+    pair that may belong together; more than `most` parts are not tried, several sets or a part that two wholes need are
+    left to a person. -#}
+{% macro subset_sums(name, relation, whole, whole_amount, part, part_amount, most) -%}
+{{ return(adapter.dispatch('subset_sums')(name, relation, whole, whole_amount, part, part_amount, most)) }}
+{%- endmacro %}
+{% macro duckdb__subset_sums(name, relation, whole, whole_amount, part, part_amount, most) -%}
+{{ name }}_offered as (
+    select
+        {{ whole }} as whole, max({{ whole_amount }}) as amount,
+        list({{ part }} order by {{ part }}) as members, list({{ part_amount }} order by {{ part }}) as amounts
+    from {{ relation }}
+    where {{ part_amount }} < {{ whole_amount }}
+    group by {{ whole }}
+    having count(*) between 2 and {{ most }}
+),
+
+{{ name }}_sets as (
+    select whole, members, amount, amounts, unnest(range(3, cast(pow(2, len(members)) as bigint))) as chosen
+    from {{ name }}_offered
+),
+
+{{ name }}_found as (
+    select whole, list_transform(
+        list_filter(range(len(members)), lambda i: (chosen >> i) & 1 = 1), lambda i: members[i + 1]
+    ) as chosen_members
+    from {{ name }}_sets
+    where list_sum(list_transform(range(len(members)), lambda i: amounts[i + 1] * ((chosen >> i) & 1))) = amount
+    qualify count(*) over (partition by whole) = 1
+),
+
+{{ name }}_members as (
+    select whole, member, count(*) over (partition by member) as claims
+    from (select whole, unnest(chosen_members) as member from {{ name }}_found) as taken
+),
+
+{{ name }} as (
+    select whole, member
+    from {{ name }}_members
+    qualify max(claims) over (partition by whole) = 1
+)
+{%- endmacro %}

@@ -68,6 +68,7 @@ UPSTREAM: dict[str, tuple[str, str]] = {
     "reporting_balances": ("subledger", "entity_id varchar, period varchar, account_role varchar, kind varchar, functional_currency varchar, closing_fc bigint, reporting_currency varchar, closing_rc bigint, activity_rc bigint, is_translated boolean"),
     "contract_balances": ("subledger", "entity_id varchar, source_type varchar, source_id varchar, customer_id varchar, currency varchar, as_of date, liability bigint, liability_current bigint, liability_non_current bigint, asset bigint, rpo bigint, rpo_within_year bigint, rpo_later bigint, rpo_undated bigint"),
     "line_policies": ("subledger", "entity_id varchar, receivable_timing varchar"),
+    "bank_line_matches": ("subledger", "event_key varchar, payout_id varchar, amount bigint, part_no integer, group_key varchar"),
     "cash_applications": ("subledger", "entity_id varchar, accounting_date date, payment_id varchar, invoice_id varchar, amount bigint, is_invoice_known boolean"),
     "expected_charges": ("subledger", "entity_id varchar, item_id varchar, subscription_id varchar, kind varchar, service_start date, service_end date, billing_period_start date, billing_period_end date, bill_date date, amount bigint, currency varchar, correlation_id varchar"),
     "posting_exceptions": ("subledger", "exception_key varchar, class varchar, entity_id varchar, subject varchar, event_key varchar, amount bigint, currency varchar, detail varchar, is_resolved boolean"),

@@ -42,6 +42,36 @@ failed as (
     from payouts where event_type = 'payout.failed'
 ),
 
+-- A line over several payouts, or a payout in several lines: compared piece by piece, and one match.
+pieces as (
+    select
+        lines.entity_id,
+        lines.bank_line_id,
+        found.payout_id,
+        found.amount,
+        found.payout_id || '|' || lines.bank_line_id as item_key,
+        row_number() over (partition by lines.entity_id, found.group_key order by found.payout_id, lines.bank_line_id) as piece_no
+    from {{ ref('bank_line_matches') }} as found
+    inner join {{ ref('can_bank_lines') }} as lines on found.event_key = lines.event_key
+    left join failed on lines.entity_id = failed.entity_id and found.payout_id = failed.payout_id
+    where found.group_key is not null and failed.payout_id is null
+    qualify max(lines.accounting_date) over (partition by lines.entity_id, found.group_key) <= {{ as_of_date() }}
+),
+
+grouped_lines as (
+    select distinct
+        entity_id,
+        bank_line_id
+    from pieces
+),
+
+grouped_payouts as (
+    select distinct
+        entity_id,
+        payout_id
+    from pieces
+),
+
 -- Pass 1: the bank line carries the payout's reference.
 by_reference as (
     select
@@ -51,6 +81,9 @@ by_reference as (
     from bank_lines
     inner join payout_months
         on bank_lines.entity_id = payout_months.entity_id and bank_lines.match_reference = payout_months.match_reference
+    left join grouped_lines
+        on bank_lines.entity_id = grouped_lines.entity_id and bank_lines.bank_line_id = grouped_lines.bank_line_id
+    where grouped_lines.bank_line_id is null
     group by bank_lines.entity_id, bank_lines.bank_line_id
 ),
 
@@ -77,9 +110,15 @@ candidates as (
         on bank_lines.entity_id = taken_line.entity_id and bank_lines.bank_line_id = taken_line.bank_line_id
     left join by_reference as taken_payout
         on payout_months.entity_id = taken_payout.entity_id and payout_months.payout_id = taken_payout.payout_id
+    left join grouped_lines
+        on bank_lines.entity_id = grouped_lines.entity_id and bank_lines.bank_line_id = grouped_lines.bank_line_id
+    left join grouped_payouts
+        on payout_months.entity_id = grouped_payouts.entity_id and payout_months.payout_id = grouped_payouts.payout_id
     where
         taken_line.bank_line_id is null
         and taken_payout.payout_id is null
+        and grouped_lines.bank_line_id is null
+        and grouped_payouts.payout_id is null
         and {{ days_between('payout_months.due_date', 'bank_lines.accounting_date') }} <= p.tolerance_days
 ),
 
@@ -112,15 +151,16 @@ matches as (
 
 left_side as (
     select
-        entity_id,
-        item_date,
-        currency,
-        payout_id as item_key,
-        amount,
-        payout_id as reference,
+        payout_months.entity_id,
+        payout_months.item_date,
+        payout_months.currency,
+        coalesce(pieces.item_key, payout_months.payout_id) as item_key,
+        coalesce(pieces.amount, payout_months.amount) as amount,
+        payout_months.payout_id as reference,
         cast(null as varchar) as customer_id,
         cast(null as varchar) as correlation_id
     from payout_months
+    left join pieces on payout_months.entity_id = pieces.entity_id and payout_months.payout_id = pieces.payout_id
 ),
 
 right_side as (
@@ -128,14 +168,16 @@ right_side as (
         bank_lines.entity_id,
         bank_lines.accounting_date as item_date,
         bank_lines.currency,
-        coalesce(matches.payout_id, 'bank|' || bank_lines.bank_line_id) as item_key,
-        bank_lines.amount,
+        coalesce(pieces.item_key, matches.payout_id, 'bank|' || bank_lines.bank_line_id) as item_key,
+        coalesce(pieces.amount, bank_lines.amount) as amount,
         bank_lines.bank_line_id as reference,
         cast(null as varchar) as customer_id,
         cast(null as varchar) as correlation_id
     from bank_lines
     left join matches
         on bank_lines.entity_id = matches.entity_id and bank_lines.bank_line_id = matches.bank_line_id
+    left join pieces
+        on bank_lines.entity_id = pieces.entity_id and bank_lines.bank_line_id = pieces.bank_line_id
 ),
 
 pairs as (
@@ -153,6 +195,7 @@ due as (
 classes as (
     select
         pairs.*,
+        coalesce(pieces.piece_no > 1, false) as is_later_piece,
         due.due_date,
         failed.payout_id is not null as is_failed,
         {{ recon_class([
@@ -163,6 +206,7 @@ classes as (
     from pairs
     left join due on pairs.entity_id = due.entity_id and pairs.item_key = due.payout_id
     left join failed on pairs.entity_id = failed.entity_id and pairs.item_key = failed.payout_id
+    left join pieces on pairs.entity_id = pieces.entity_id and pairs.item_key = pieces.item_key
     left join {{ ref('rec_policy') }} as p on p.recon_id = 'R8' and pairs.entity_id = p.entity_id
 ),
 
@@ -189,4 +233,4 @@ classified as (
     from classes
 )
 
-{{ recon_items('R8', 'classified') }}
+{{ recon_items('R8', 'classified', match_count='case when c.is_later_piece then 0 else 1 end') }}

@@ -1,4 +1,4 @@
--- One row per leg of a payout (paid, failed) and of a bank line that is matched to a payout.
+-- One row per leg of a payout (paid, failed) and of a bank line that is matched to a payout, or to several.
 with entities as (
     select entity_id, functional_currency from {{ state('entities') }}
 ),
@@ -22,7 +22,9 @@ paid_values as (
 
 bank_lines as (
     select
-        lines.*,
+        lines.* exclude (amount),  -- noqa: RF02
+        matches.amount,
+        matches.part_no,
         entities.functional_currency,
         'bank.line_posted' as event_type,
         'bank_line' as document_type,
@@ -46,7 +48,7 @@ union all
 {{ leg('paid_values', "'processor_clearing'", '-direction * amount', '-direction * amount_fc', is_release='direction > 0', leg_no=2, document_id='payout_id',
     pool="'processor_clearing|' || account") }}
 union all
-{{ leg('bank_values', "'cash'", 'amount', 'amount_fc', leg_no=1, document_id='bank_line_id') }}
+{{ leg('bank_values', "'cash'", 'amount', 'amount_fc', leg_no='2 * part_no - 1', document_id='bank_line_id') }}
 union all
-{{ leg('bank_values', "'payouts_in_transit'", '-amount', '-amount_fc', is_release='true', leg_no=2, document_id='bank_line_id',
+{{ leg('bank_values', "'payouts_in_transit'", '-amount', '-amount_fc', is_release='true', leg_no='2 * part_no', document_id='bank_line_id',
     pool="'payouts_in_transit|' || payout_id") }}

@@ -117,7 +117,7 @@ started_items as (
 versions as (
 
     select
-        started.* exclude (cancel_days),
+        started.* exclude (cancel_days),  -- noqa: RF02
         ended.action_date + case when ended.kind = 'cancel' then started.cancel_days else 0 end as end_date,
         -- a day that is billed is over, and invoiced if it is a bill date, before its cancellation counts
         ended.booked_date
