@@ -6,7 +6,7 @@
 {% macro duckdb__json_struct(column, spec) -%}from_json({{ column }}, '{{ spec if spec is string else tojson(spec) }}'){%- endmacro %}
 
 {#- Rows of canonical.events of the given types, as (envelope columns, d = payload struct). An event that a later one
-    supersedes has no effect: its replacement stands for it. -#}
+    supersedes has no effect: its replacement stands for it; nor has one that brings an object a second time. -#}
 {% macro events_of(types, spec) -%}
 select
     event_key,
@@ -21,7 +21,13 @@ select
     {{ json_struct('data', spec) }} as d
 from {{ ref('events') }}
 where type in ('{{ types | join("', '") }}')
-    and event_key not in (
+    and {{ is_in_force('event_key') }}
+    and event_key not in (select repeats.event_key from {{ ref('event_repeats') }} as repeats)
+{%- endmacro %}
+
+{#- True for an event that no other one supersedes. -#}
+{% macro is_in_force(event_key) -%}
+{{ event_key }} not in (
         select md5(source || '|' || supersedes_id) from {{ ref('events') }} where supersedes_id is not null
     )
 {%- endmacro %}

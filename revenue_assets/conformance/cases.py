@@ -173,6 +173,7 @@ def cloud_events(case: Case) -> list[dict[str, Any]]:
     """The case's events, in arrival order, in the public envelope; its rates first, one event per entity and rate."""
     source = f"/cases/{case.code}"
     zones = {entity["id"]: ZoneInfo(entity.get("time_zone", "UTC")) for entity in case.entities}
+    ids = {str(event["id"]) for event in case.events}
     envelopes = [
         _envelope(
             source, f"{case.code}-fx{number}-{entity['id']}", "fx_rate.published", entity["id"],
@@ -193,7 +194,9 @@ def cloud_events(case: Case) -> list[dict[str, Any]]:
             if name in event:
                 envelope[name] = event[name]
         if "supersedesid" in event:
-            envelope["supersedesid"] = f"{case.code}-{event['supersedesid']}"
+            given = str(event["supersedesid"])
+            # the short id of an event of this file, or a whole one
+            envelope["supersedesid"] = f"{case.code}-{given}" if given in ids else given
         envelopes.append(envelope)
     return envelopes
 

@@ -199,6 +199,11 @@ verdicts as (
     from duplicates
     union all
     select
+        event_key, entity_id, subject, null as posting_date, false as is_prior_period, 'duplicate' as blocked_class,
+        subject || ' is known by an earlier event already' as detail, 2 as preference
+    from {{ ref('event_repeats') }}
+    union all
+    select
         event_key, entity_id, subject, null as posting_date, false as is_prior_period, 'fx_rate_missing' as blocked_class,
         'no spot rate for ' || currency || ' on or before its date' as detail, 3 as preference
     from rate_missing

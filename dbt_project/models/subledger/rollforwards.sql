@@ -63,7 +63,7 @@ moved as (
         entity_id, name, currency, period,
         case
             when prior_period then 'prior_period'
-            when event_type in ('revenue.recognised', 'performance.recorded', 'estimate.revised', 'amendment.booked') then 'recognised'
+            when event_type in ('revenue.recognised', 'performance.recorded', 'usage.rated', 'estimate.revised', 'amendment.booked') then 'recognised'
             when amount > 0 then 'added'
             else 'released'
         end as column_name,
