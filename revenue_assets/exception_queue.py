@@ -116,6 +116,9 @@ def settle(store: Store, exception_id: str, status: str, *, actor: str, note: st
     if row["category"] == approvals.MATERIAL:
         raise StoreError(
             f"a second person decides about it: revenue approvals approve {row['exception_id'][:SHORT_ID]}."
+            if row["origin"] == approvals.BOOKING
+            else "the subledger learned by an event that its period is closed: send period.reopened, or a document "
+            "dated in an open period."
         )
     if row["origin"] in HELD:
         raise StoreError("booked or posted lines wait for it; it ends by itself once its cause is corrected.")

@@ -24,6 +24,8 @@ from revenue_assets.store.tables import exceptions as exception_table
 
 APPROVED, REJECTED = "approved", "rejected"
 MATERIAL = "closed_period_material"
+# Only what booking holds can be approved: the subledger itself refuses by period events, before there is an entry.
+BOOKING = "booking"
 _ABOUT_REJECTED = (
     "Correct the document at its source: booking reverses the entries and books what is right. Neither this batch nor "
     "the reversal of its entries is posted."
@@ -82,7 +84,7 @@ def waiting(store: Store, *, rejected_too: bool = False) -> list[Waiting]:
         held = connection.execute(
             select(e.exception_id, e.entity_id, e.period, e.error_message, e.currency, e.amount, e.assignee,
                    e.opened_at)
-            .where(e.category == MATERIAL, e.origin == "booking", e.status.not_in(exceptions.DONE))
+            .where(e.category == MATERIAL, e.origin == BOOKING, e.status.not_in(exceptions.DONE))
         ).all()  # fmt: skip
         decided = set(connection.execute(select(approvals.c.subject, approvals.c.amount)).tuples())
     found = [Waiting(f"batch:{r[0]}", r[1], r[2], r[3], *r[4:]) for r in batches]

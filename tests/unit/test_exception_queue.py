@@ -17,7 +17,7 @@ from revenue_assets.posting.batches import cut
 from revenue_assets.posting.booking import book
 from revenue_assets.posting.erp.port import Failure
 from revenue_assets.posting.outbox import Limits, drain, ready
-from revenue_assets.store import audit, exceptions, outbox
+from revenue_assets.store import approvals, audit, exceptions, outbox
 from revenue_assets.store.clock import SYSTEM_CLOCK
 from revenue_assets.store.engine import StoreError
 
@@ -195,6 +195,16 @@ def test_a_missing_mapping_ends_with_the_mapping_not_with_a_note(house, clock):
     house.write_masters()
     cut(house.store, house.journal, house.state, AS_OF, tenant="t", clock=clock)
     assert exception_queue.listed(house.store, category="mapping_missing") == []
+
+
+@pytest.mark.parametrize(("origin", "words"), [("booking", "revenue approvals approve"), ("subledger", "an event")])
+def test_a_material_entry_of_a_closed_period_takes_more_than_a_note(house, clock, origin, words):
+    item = exceptions.Item("closed_period_material", "inv-1", "Controller", entity_id="US", currency="USD", amount=5)
+    with house.store.write() as connection:
+        exceptions.sync(connection, origin, [item], clock.now())
+    with pytest.raises(StoreError, match=words):
+        exception_queue.settle(house.store, item.exception_id, "Accepted", actor="ben", note="fine")
+    assert [w.id for w in approvals.waiting(house.store)] == [item.exception_id] * (origin == "booking")
 
 
 def test_commands_leave_the_snapshots_and_the_anchor_up_to_date(house):
