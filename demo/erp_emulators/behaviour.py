@@ -132,6 +132,11 @@ def _other_date(held: Held, dice: random.Random) -> Held:
     return replace(held, entry=replace(held.entry, date=f"{held.entry.date[:8]}{other:02d}"))
 
 
+def _other_id(held: Held, dice: random.Random) -> Held:
+    """The answer is another document's."""
+    return replace(held, id=str(int(held.id) + dice.randint(1, 9)))
+
+
 ALTERATIONS: dict[str, Callable[[Held, random.Random], Held]] = {
     "cent": _cent,
     "lost_line": _lost_line,
@@ -140,4 +145,5 @@ ALTERATIONS: dict[str, Callable[[Held, random.Random], Held]] = {
     "side": _other_side,
     "key": _other_key,
     "date": _other_date,
+    "id": _other_id,
 }

@@ -11,16 +11,15 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
-import httpx
 import pytest
+from direct import Direct
 from store_kit import AS_OF, FakeClock, House, invoice
 
 from demo.erp_emulators.core import Refused
 from demo.erp_emulators.ledger import EXPONENTS
 from demo.erp_emulators.rest import TOKEN, RestFace
-from demo.simulators.server import HangUp, Request, Response
+from demo.simulators.server import Response
 from revenue_assets.domain.config_erp_generic import GenericOptions
 from revenue_assets.posting.batches import cut
 from revenue_assets.posting.booking import book
@@ -33,26 +32,6 @@ COMPANIES = {"US Inc": "USD", "UK Inc": "GBP"}
 DAY = dt.timedelta(hours=24)
 TICK_SECONDS = 600.0
 RETRY_AFTER = 30.0
-
-
-class Direct(httpx.BaseTransport):
-    """The face without a socket."""
-
-    def __init__(self, face: RestFace) -> None:
-        self.face = face
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        url = request.url
-        asked = Request(
-            method=request.method, path=url.path, target=str(url), body=request.read(),
-            query=parse_qsl(url.query.decode(), keep_blank_values=True), base_url="",
-            headers={k.lower(): v for k, v in request.headers.items()},
-        )  # fmt: skip
-        try:
-            answer = self.face.handle(asked)
-        except HangUp:
-            raise httpx.RemoteProtocolError("hung up", request=request) from None
-        return httpx.Response(answer.status, text=answer.body, headers=answer.headers)
 
 
 class Watched(RestFace):
