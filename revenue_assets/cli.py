@@ -23,6 +23,7 @@ from revenue_assets.audit_cli import audit
 from revenue_assets.exceptions_cli import exceptions
 from revenue_assets.period_cli import period as period_group
 from revenue_assets.policy_cli import init, policy
+from revenue_assets.posting_cli import shadow
 from revenue_assets.settings import Settings
 
 PERIOD = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
@@ -253,6 +254,7 @@ main.add_command(audit)
 main.add_command(exceptions)
 main.add_command(period_group)
 main.add_command(policy)
+main.add_command(shadow)
 main.add_command(init)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from revenue_assets.assets.finance import PERIOD_CLOSE
-from revenue_assets.assets.posting import ERP_DOCUMENTS
+from revenue_assets.assets.posting import ERP_DOCUMENTS, POSTING_BATCHES
 from revenue_assets.checks.reconciliation import CHECK, CODES, reconciliation_key
 from revenue_assets.partitions import months
 from revenue_assets.replay_job import exception_replay_job
@@ -17,6 +17,11 @@ erp_posting_job = dg.define_asset_job(
     selection=dg.AssetSelection.assets(ERP_DOCUMENTS),
     description="Posts what the outbox holds, reads it back and verifies it. Triggered by ready_batches_sensor.",
     tags={"erp": "all"},
+)
+near_real_time_job = dg.define_asset_job(
+    "near_real_time_job",
+    selection=dg.AssetSelection.assets(POSTING_BATCHES),
+    description="Cuts what posting.yaml delivers near real time. Triggered by near_real_time_sensor.",
 )
 daily_posting_job = dg.define_asset_job(
     "daily_posting_job",
@@ -45,6 +50,7 @@ monthly_close_job = dg.define_asset_job(
 
 JOBS: list[Any] = [  # asset jobs and an op job have no class of Dagster's public ones in common
     erp_posting_job,
+    near_real_time_job,
     daily_posting_job,
     refresh_job,
     publish_job,

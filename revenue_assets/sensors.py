@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from revenue_assets.jobs import erp_posting_job, monthly_close_job, publish_job
+from revenue_assets.jobs import erp_posting_job, monthly_close_job, near_real_time_job, publish_job
 from revenue_assets.resources import Platform
 
 
@@ -18,7 +18,29 @@ def ready_batches_sensor(platform: Platform):
     work = ready(platform.store)
     if not work:
         return dg.SkipReason("The outbox holds nothing that is ready to be posted.")
-    return [dg.RunRequest(run_key=w.run_key, tags={"erp": w.erp_company, "batches": str(w.batches)}) for w in work]
+    return [
+        dg.RunRequest(
+            run_key=w.run_key,
+            run_config={"ops": {"posting__erp_documents": {"config": {"companies": [w.erp_company]}}}},
+            tags={"erp": w.erp_company, "batches": str(w.batches)},
+        )
+        for w in work
+    ]
+
+
+@dg.sensor(job=near_real_time_job, minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.STOPPED)
+def near_real_time_sensor(platform: Platform):
+    """Booked lines of a class that is delivered near real time -> one cut; what it makes, ready_batches_sensor posts.
+
+    Asks what the last cut left waiting; the run key carries the number of the next writer of the journal.
+    """
+    from revenue_assets.posting.unposted import ticks
+
+    tick = ticks(platform.store, platform.settings.state)
+    if tick is None:
+        return dg.SkipReason("No booked line waits for a near real time delivery.")
+    config = {"ops": {"posting__posting_batches": {"config": {"tick": True}}}}
+    return dg.RunRequest(run_key=tick.run_key, run_config=config, tags={"lines": str(tick.lines)})
 
 
 @dg.run_status_sensor(
@@ -32,4 +54,4 @@ def closed_period_sensor(context: dg.RunStatusSensorContext) -> dg.RunRequest:
     return dg.RunRequest(run_key=f"publish-after:{context.dagster_run.run_id}")
 
 
-SENSORS = [ready_batches_sensor, closed_period_sensor]
+SENSORS = [ready_batches_sensor, near_real_time_sensor, closed_period_sensor]

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from revenue_assets.domain.calendars import MONTH, Calendar, calendar
 from revenue_assets.domain.config import VARIANCE_CLASSES, Company
+from revenue_assets.domain.config_posting import POSTING
 
 ENTITY_COLUMNS = (
     "entity_id", "name", "functional_currency", "time_zone", "calendar", "fiscal_year", "erp_company",
@@ -47,7 +48,8 @@ def write_parquet(path: Path, schema: pa.Schema, rows: list[dict[str, object]]) 
 
 
 def write_config_state(company: Company, folder: Path) -> None:
-    """Writes entities, policy, accounts, recon_policy, class_owner, sources and currencies (columns: see each schema).
+    """Writes entities, policy, accounts, posting_policy, recon_policy, class_owner, sources and currencies (columns:
+    see each schema).
 
     A source that serves several entities is answered for by the company's first (`lead_entity_id`).
     """
@@ -86,6 +88,15 @@ def write_config_state(company: Company, folder: Path) -> None:
             }
             for entity in company.entities
             for a in accounts_of(company, entity.id)
+        ],
+    )
+    write(
+        "posting_policy",
+        {"section": text, "row": text},
+        [
+            {"section": name, "row": json.dumps(row, sort_keys=True)}
+            for name, rows in company.model_dump(include=set(POSTING), by_alias=True).items()
+            for row in rows
         ],
     )
     write(

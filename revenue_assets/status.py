@@ -26,6 +26,7 @@ def read_status(settings: Settings) -> dict[str, Any]:
     Raises StoreError with a sentence when nothing was published yet.
     """
     from revenue_assets import exception_queue
+    from revenue_assets.posting import unposted
     from revenue_assets.store import approvals, outbox, periods
     from revenue_assets.store.engine import open_store
 
@@ -70,6 +71,7 @@ def read_status(settings: Settings) -> dict[str, Any]:
         ],
         "batches": {"verified": verified, "pending": sum(counts.values()), "dead": dead},
         "erp_documents": erp_documents,
+        "not_posted": unposted.summary(settings.state),
         "variances": variances,
         "approvals": [
             {"id": w.id, "entity": w.entity_id, "amount": w.amount, "currency": w.currency, "maker": w.maker}
@@ -126,6 +128,11 @@ def print_status(report: dict[str, Any]) -> None:
         )
     if report["approvals"]:
         console.print(f"{len(report['approvals'])} wait for a second person: revenue approvals list", style="yellow")
+    for row in report["not_posted"]:
+        console.print(
+            f"Not posted: {row['lines']} lines of {row['entity_id']} {row['event_class']}, {row['first_period']} to "
+            f"{row['last_period']} ({row['owner_team']}): {row['explanation']}"
+        )
     for entity, states in report["periods"].items():
         months = sorted(states)
         console.print(f"Closed periods {entity}: {months[0]} to {months[-1]} ({len(months)})")

@@ -9,7 +9,7 @@
 {% macro state(name) -%}{{ return(adapter.dispatch('state')(name)) }}{%- endmacro %}
 {% macro duckdb__state(name) -%}
 {#- What posting left behind is an asset; config snapshots are not. -#}
-{%- if name in ('posting_batches', 'posting_batch_lines') %}{% set _lineage = source('posting', name) %}{% endif -%}
+{%- if name in ('posting_batches', 'posting_batch_lines', 'shadow_batch_lines', 'unposted_lines') %}{% set _lineage = source('posting', name) %}{% endif -%}
 read_parquet('{{ env_var("REVENUE_STATE") }}/{{ name }}.parquet')
 {%- endmacro %}
 

@@ -15,6 +15,7 @@ PUBLISHED = dg.AssetKey(["finance", "finance_serving"])
 FINANCE_MODELS = (
     "recon_statement", "recon_item", "exception_queue", "posting_batch", "posting_line_trace", "rollforward", "tie_out",
     "document_links", "period_control", "close_task", "reporting_balance", "contract_balance",
+    "shadow_comparison", "unposted",
 )  # fmt: skip
 
 

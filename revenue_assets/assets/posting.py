@@ -51,6 +51,18 @@ def journal_of_record(platform: Platform) -> dg.MaterializeResult:
     )
 
 
+class CutConfig(dg.Config):
+    """`tick`: a run of near_real_time_sensor, which also takes what is delivered near real time."""
+
+    tick: bool = False
+
+
+class PostingConfig(dg.Config):
+    """`companies`: the ERP companies that this run serves; none named: all."""
+
+    companies: list[str] = []  # noqa: RUF012 - a Dagster config is a model
+
+
 @dg.asset(
     key=POSTING_BATCHES,
     deps=[JOURNAL_OF_RECORD],
@@ -58,15 +70,28 @@ def journal_of_record(platform: Platform) -> dg.MaterializeResult:
     kinds={"python", "sqlite"},
     owners=[OWNER],
     tags={"layer": "posting"},
+    pool=WAREHOUSE_POOL,
 )
-def posting_batches(platform: Platform) -> dg.MaterializeResult:
-    """Booked lines without a batch, summarised into ERP documents per entity, period and event class."""
+def posting_batches(config: CutConfig, platform: Platform) -> dg.MaterializeResult:
+    """Booked lines without a batch, made into ERP documents as posting.yaml says; by default summarised per entity,
+    period and event class."""
     from revenue_assets.posting.batches import cut
+    from revenue_assets.state import write_config_state
     from revenue_assets.store import approvals
 
     settings = platform.settings
+    write_config_state(platform.company, settings.state)
+    platform.keep_rules()
     approvals.adopt(platform.store, platform.company.approvals, actor=platform.store.actor)
-    report = cut(platform.store, platform.journal, settings.state, settings.as_of, tenant=platform.company.id)
+    report = cut(
+        platform.store,
+        platform.journal,
+        settings.state,
+        settings.as_of,
+        tenant=platform.company.id,
+        warehouse=settings.warehouse,
+        tick=config.tick,
+    )
     platform.export_state()
     return dg.MaterializeResult(
         metadata={
@@ -76,6 +101,9 @@ def posting_batches(platform: Platform) -> dg.MaterializeResult:
             "members": report.members,
             "held_lines": report.held_lines,
             "missing_mappings": dg.MetadataValue.json(report.missing),
+            "waiting": dg.MetadataValue.json(report.waiting),
+            "shadow_batches": report.shadow_batches,
+            "notes": dg.MetadataValue.md("\n".join(f"- {note}" for note in report.notes) or "none"),
         }
     )
 
@@ -90,15 +118,16 @@ def posting_batches(platform: Platform) -> dg.MaterializeResult:
     op_tags={"erp": "all"},
     pool=ERP_POOL,
 )
-def erp_documents(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
+def erp_documents(context: dg.AssetExecutionContext, config: PostingConfig, platform: Platform) -> dg.MaterializeResult:
     """Every batch of the outbox in the ERP exactly once: intent first, look up what is unclear, read back, verify."""
+    from revenue_assets.posting.limits import limits_of
     from revenue_assets.posting.outbox import drain
-    from revenue_assets.posting.steps import Limits
 
     report = drain(
         platform.store,
         platform.erp_ports(),
-        limits=Limits(max_wait_seconds=SETTLE_WAIT_SECONDS),
+        limits=limits_of(platform.company.erp.limits, max_wait_seconds=SETTLE_WAIT_SECONDS),
+        companies=config.companies or None,
         progress=lambda company: context.log.info("%s", company),
     )
     platform.export_state()

@@ -22,6 +22,7 @@ from revenue_assets.store import audit, leases, manifest, periods
 from revenue_assets.store.clock import SYSTEM_CLOCK, Clock
 from revenue_assets.store.engine import Store, StoreError
 from revenue_assets.store.ledger import Journal, read_files
+from revenue_assets.store.outbox import LIVE
 from revenue_assets.store.tables import periods as period_table
 from revenue_assets.store.tables import posting_batches
 
@@ -141,7 +142,9 @@ def snapshot(books: Books, entity_id: str, period: str) -> dict[str, Any]:
         variances = rows(books.warehouse, query, [entity_id, period])
     b = posting_batches.c
     query_batches = (
-        select(b.batch_key, b.debit_fc).where(b.entity_id == entity_id, b.period == period).order_by(b.batch_key)
+        select(b.batch_key, b.debit_fc)
+        .where(b.entity_id == entity_id, b.period == period, b.mode == LIVE)
+        .order_by(b.batch_key)
     )
     with books.store.read() as connection:
         totals = [list(row) for row in connection.execute(query_batches)]

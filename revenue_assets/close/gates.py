@@ -16,11 +16,13 @@ from revenue_assets.close.exceptions import has_tables, owners_of, rows
 from revenue_assets.domain import periods as months
 from revenue_assets.domain import posting_state
 from revenue_assets.domain.calendars import MONTHS
-from revenue_assets.posting import rejected
+from revenue_assets.posting import rejected, unposted
 from revenue_assets.posting.booking_sql import is_left_to_erp
+from revenue_assets.posting.settling import NOT_OURS
 from revenue_assets.state import calendars
 from revenue_assets.store import exceptions, periods
 from revenue_assets.store.engine import Store
+from revenue_assets.store.outbox import LIVE
 from revenue_assets.store.tables import exceptions as exception_table
 from revenue_assets.store.tables import posting_batches
 
@@ -95,13 +97,22 @@ def _journal(books: Books, entity_id: str, period: str) -> Iterator[Gate]:
 def _batches(books: Books, entity_id: str, period: str) -> Iterator[Gate]:
     never_posted = list(rejected.keys(books.store))
     reversals = rejected.taken_back(books.booked, books.members, never_posted)
+    waiting = unposted.reasons(books.state)
     query = f"""
-        select count(*) from {books.booked} as b anti join {books.members} as m on b.booked_line_id = m.booked_line_id
+        select coalesce(w.waits, 'uncut'), count(*)
+        from {books.booked} as b
+        anti join {books.members} as m on b.booked_line_id = m.booked_line_id
         anti join {reversals} as t on b.booked_line_id = t.booked_line_id
-        where b.entity_id = ? and b.posting_period = ?
+        left join {waiting} as w on b.booked_line_id = w.booked_line_id
+        where b.entity_id = ? and b.posting_period = ? group by all order by all
     """
-    ((uncut,),) = books.warehouse.execute(query, [entity_id, period]).fetchall()
-    sentence = f"{uncut} booked lines are in no posting batch."
+    found = dict(books.warehouse.execute(query, [entity_id, period]).fetchall())
+    others = {reason: found.pop(reason) for reason in list(found) if reason in NOT_OURS}
+    uncut, words = sum(found.values()), ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in found.items())
+    sentence = f"{uncut} booked lines are in no posting batch" + (f" ({words})." if set(found) - {"uncut"} else ".")
+    if others:
+        listed = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in others.items())
+        sentence += f" Not posted by policy: {listed}."
     yield Gate("lines_are_batched", entity_id, uncut == 0, sentence, "Revenue accounting")
     # A rejected batch all of whose lines are reversed is as if it had never been.
     whole = f"""
@@ -114,10 +125,11 @@ def _batches(books: Books, entity_id: str, period: str) -> Iterator[Gate]:
         posting_batches.c.entity_id == entity_id,
         posting_batches.c.period == period,
         posting_batches.c.batch_key.not_in(over),
+        posting_batches.c.mode == LIVE,
     )
     with books.store.read() as connection:
-        found = select(posting_batches.c.status, func.count()).where(mine).group_by(posting_batches.c.status)
-        counts: dict[str, int] = dict(connection.execute(found).all())
+        by_status = select(posting_batches.c.status, func.count()).where(mine).group_by(posting_batches.c.status)
+        counts: dict[str, int] = dict(connection.execute(by_status).all())
     verified = counts.pop(posting_state.VERIFIED, 0)
     rest = ", ".join(f"{n} {status.replace('_', ' ')}" for status, n in sorted(counts.items())) or "none waits"
     sentence = f"{verified} batches are verified in the ERP; {rest}."

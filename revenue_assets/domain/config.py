@@ -1,6 +1,7 @@
 """A company's configuration folder as one frozen object: what finance edits, validated in plain words.
 
-Files: company.yaml, entities.yaml, accounts.yaml, policy.yaml, sources.yaml, erp.yaml, reconciliations.yaml.
+Files: company.yaml, entities.yaml, accounts.yaml, policy.yaml, sources.yaml, erp.yaml, reconciliations.yaml, and, for a
+company that does not post everything at once as summarised journals, posting.yaml.
 Secrets are never in these files: a credential is `env:NAME` or `file:PATH` and is resolved when it is used.
 """
 
@@ -22,6 +23,14 @@ from revenue_assets.domain import policy
 from revenue_assets.domain.calendars import Calendar, calendar
 from revenue_assets.domain.config_approvals import Approvals
 from revenue_assets.domain.config_erp import erp_problems
+from revenue_assets.domain.config_posting import (
+    POSTING,
+    CustomerValues,
+    DimensionRow,
+    ErpLimits,
+    ItemRow,
+    PostingRow,
+)
 from revenue_assets.domain.strict_yaml import ConfigError, read_yaml
 
 VARIANCE_CLASSES = (
@@ -31,10 +40,16 @@ VARIANCE_CLASSES = (
 )  # fmt: skip
 VENDORS = ("salesforce", "stripe", "avalara", "treasury", "cloudevents")
 FILES = ("company", "entities", "accounts", "policy", "sources", "erp", "reconciliations")
+OPTIONAL_FILES = ("posting",)
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def files_of(folder: Path) -> tuple[str, ...]:
+    """Names of the config files of a folder: those that every company has, and the optional ones that are there."""
+    return FILES + tuple(name for name in OPTIONAL_FILES if (folder / f"{name}.yaml").exists())
 
 
 class Reference(_Frozen):
@@ -150,13 +165,14 @@ class SourceInstance(_Frozen):
 
 
 class Erp(_Frozen):
-    """The ERP that journals are posted to."""
+    """The ERP that journals are posted to, and how hard it may be asked."""
 
     vendor: Literal["tryton", "netsuite", "generic_rest", "generic_csv"]
     base_url: Reference
     database: Reference | None = None
     credentials: dict[str, Reference] = {}
     options: dict[str, Any] = {}
+    limits: ErpLimits = ErpLimits()
 
     _ref = field_validator("base_url", "database", mode="before")(_reference)
 
@@ -206,6 +222,10 @@ class Company(_Frozen):
     reconciliations: list[Reconciliation]
     class_owners: dict[str, str] = {}
     approvals: Approvals = Approvals()
+    posting: list[PostingRow] = []
+    items: list[ItemRow] = []
+    customers: list[CustomerValues] = []
+    dimensions: list[DimensionRow] = []
 
     @model_validator(mode="after")
     def _references_exist(self) -> Company:
@@ -215,6 +235,7 @@ class Company(_Frozen):
         _unique("reconciliations", [r.id for r in self.reconciliations])
         _unique("accounts", [f"{a.entity}/{a.role}/{a.product_family}" for a in self.accounts])
         named = [("policy", p.entity) for p in self.policy] + [("sources", s.entity) for s in self.sources]
+        named += [(name, row.entity) for name in ("posting", "items", "dimensions") for row in getattr(self, name)]
         for where, entity in named + [("accounts", a.entity) for a in self.accounts]:
             if entity is not None and entity not in ids:
                 raise ValueError(f"{where}: entity {entity!r} is not in entities.yaml ({', '.join(ids)})")
@@ -230,8 +251,10 @@ class Company(_Frozen):
 
     @cached_property
     def rules(self) -> str:
-        """What decides figures, as canonical JSON: entities, accounts, policy, tolerances. Not addresses or keys."""
+        """What decides figures and documents, as canonical JSON: entities, accounts, policy, tolerances, what is posted
+        how. Not addresses or keys."""
         rules = self.model_dump(include={"id", "entities", "accounts", "policy", "reconciliations", "class_owners"})
+        rules |= {name: found for name, found in self.model_dump(include=set(POSTING), by_alias=True).items() if found}
         for entity in rules["entities"]:  # what is not set does not change the hash of those who never heard of it
             if entity["fiscal_year"] is None:
                 del entity["fiscal_year"]
@@ -268,6 +291,6 @@ def load_company(folder: Path) -> Company:
     if problems:
         raise ConfigError("\n".join(problems))
     merged: dict[str, Any] = {}
-    for name in FILES:
+    for name in files_of(folder):
         merged.update(read_yaml(folder / f"{name}.yaml"))
     return Company.model_validate(merged)

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from revenue_assets.domain import config_rules
-from revenue_assets.domain.config import FILES, VARIANCE_CLASSES, Company
+from revenue_assets.domain.config import FILES, OPTIONAL_FILES, VARIANCE_CLASSES, Company, files_of
 from revenue_assets.domain.config_nodes import Document, Place, read_document
 from revenue_assets.domain.config_rules import ADVICE, COMPLETENESS, STRUCTURE
 
@@ -74,7 +74,7 @@ def check_config(
     if not folder.is_dir():
         message, fix = "the config folder does not exist", "run `revenue init DIR` or set REVENUE_CONFIG"
         return [Finding(STRUCTURE, str(folder), None, None, "", message, fix)]
-    checker = _Checker({name: read_document(folder / f"{name}.yaml") for name in FILES})
+    checker = _Checker({name: read_document(folder / f"{name}.yaml") for name in files_of(folder)})
     checker.merge()
     checker.models()
     for remark in config_rules.remarks(
@@ -84,7 +84,8 @@ def check_config(
     checker.placeholders()
     order = {STRUCTURE: 0, COMPLETENESS: 1, ADVICE: 2}
     found = dict.fromkeys(checker.findings)
-    return sorted(found, key=lambda f: (order[f.kind], FILES.index(f.file.removesuffix(".yaml")), f.line or 0, f.field))
+    files = [f"{name}.yaml" for name in FILES + OPTIONAL_FILES]
+    return sorted(found, key=lambda f: (order[f.kind], files.index(f.file), f.line or 0, f.field))
 
 
 class _Checker:
@@ -143,6 +144,8 @@ class _Checker:
                     continue
                 if place[0] == "policy" and place[2:3] == ("set",) and e["type"] == "value_error":
                     continue  # config_rules says it key by key
+                if place[0] == "posting" and e["type"] == "value_error":
+                    continue  # so does posting_policy
                 if e["type"] == "missing" and len(place) == 1 and "company" in broken:
                     continue
                 self.add(STRUCTURE, place, *_words(e))

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from revenue_assets.domain import config_approvals, policy, roles
+from revenue_assets.domain import config_approvals, policy, posting_policy, roles
+from revenue_assets.domain.events.registry import EVENT_TYPES
 
 STRUCTURE, COMPLETENESS, ADVICE = "structure", "completeness", "advice"
 
@@ -38,6 +39,7 @@ def remarks(
     yield from _doubles(data)
     yield from _entity_references(data, ids)
     yield from _policy_rows(data, ids, tuple(classes))
+    yield from _posting_rows(data)
     yield from _accounts(data, ids)
     yield from _owners(data, tuple(classes))
     for is_error, place, message, fix in config_approvals.problems(data):
@@ -57,7 +59,8 @@ def _rows(data: Mapping[str, Any], section: str) -> Iterator[tuple[int, dict[str
 
 _IDENTITY = {
     "entities": ("id",), "sources": ("name",), "reconciliations": ("id",),
-    "accounts": ("role", "entity", "product_family"),
+    "accounts": ("role", "entity", "product_family"), "items": ("product_family", "entity"),
+    "dimensions": ("name", "entity"),
 }  # fmt: skip
 
 
@@ -76,7 +79,7 @@ def _doubles(data: Mapping[str, Any]) -> Iterator[Remark]:
 
 
 def _entity_references(data: Mapping[str, Any], ids: list[str]) -> Iterator[Remark]:
-    for section in ("policy", "sources", "accounts"):
+    for section in ("policy", "sources", "accounts", "posting", "items", "dimensions"):
         for number, row in _rows(data, section):
             entity = row.get("entity")
             if isinstance(entity, str) and entity not in ids:
@@ -118,6 +121,30 @@ def _policy_rows(data: Mapping[str, Any], ids: list[str], classes: tuple[str, ..
                 yield from _partner(place, row.get("entity"), value, ids)
             if key == "recon_owner" and isinstance(value, dict):
                 yield from _unknown_classes((*place,), value, classes)
+
+
+def _posting_rows(data: Mapping[str, Any]) -> Iterator[Remark]:
+    """Rows of posting.yaml, each by itself, and a key that two rows set for the same scope."""
+    seen: dict[tuple[Any, ...], int] = {}
+    for number, row in _rows(data, "posting"):
+        for place, message, fix in posting_policy.problems(row, EVENT_TYPES):
+            yield Remark(STRUCTURE, ("posting", number, *place), message, fix)
+        keys = row.get("set")
+        scope = tuple(row.get(name) for name in posting_policy.SCOPE)
+        for key in keys if isinstance(keys, dict) else ():
+            if (*scope, key) in seen:
+                message = f"{key} is already set for the same scope in row {seen[*scope, key] + 1}"
+                yield Remark(STRUCTURE, ("posting", number, "set", key), message, "keep one of them")
+            seen.setdefault((*scope, key), number)
+    details = [
+        n for n, row in _rows(data, "posting")
+        if isinstance(row.get("set"), dict) and row["set"].get("posting_kind") == "detail"
+        and str(row.get("event_class")) != "payment.settled"
+    ]  # fmt: skip
+    if details and not data.get("items"):
+        message = "posting_kind detail needs the ERP's items, and there are none"
+        fix = "add `items` to posting.yaml; until then these documents wait as mapping_missing"
+        yield Remark(COMPLETENESS, ("posting", details[0]), message, fix)
 
 
 def _partner(place: tuple[str | int, ...], entity: Any, value: Any, ids: list[str]) -> Iterator[Remark]:

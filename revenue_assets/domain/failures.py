@@ -76,12 +76,23 @@ EXCEPTION_OWNERS: dict[str, str] = {
     "closed_period": "Controller",
     "closed_period_material": "Controller",
     "rejected": "Revenue accounting",
+    "deferred_posting": "Revenue accounting",
+    "cut_over_missing": "Revenue accounting",
 }
 # Nobody's exception is somebody's: a class without an owner goes to those who run the platform.
 FALLBACK_OWNER = "Data platform"
 # Exceptions that keep a period from closing whatever their amount.
 BLOCKING_CLASSES = frozenset(
-    {"schema_invalid", "mapping_missing", "unbalanced_entry", "closed_period", "closed_period_material", "rejected"}
+    {
+        "schema_invalid",
+        "mapping_missing",
+        "unbalanced_entry",
+        "closed_period",
+        "closed_period_material",
+        "deferred_posting",
+        "cut_over_missing",
+        "rejected",
+    }
 ) | {c.name for c in _CLASSES}
 
 

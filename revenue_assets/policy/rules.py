@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
+from revenue_assets.domain import posting_policy
 from revenue_assets.domain.config import Company
 
 _IDENTITY = {
     "entities": ("id",), "accounts": ("entity", "role", "product_family"), "reconciliations": ("id",),
+    "items": ("entity", "product_family"), "customers": ("customer", "country"), "dimensions": ("entity", "name"),
 }  # fmt: skip
+
+_FILE = dict.fromkeys(("items", "customers", "dimensions"), "posting")
 
 
 class RuleChange(NamedTuple):
@@ -23,7 +27,7 @@ class RuleChange(NamedTuple):
 
 
 def rule_changes(old: Company, new: Company) -> list[RuleChange]:
-    """Every key of entities, accounts, policy, reconciliations and class owners that differs, by file and row."""
+    """Every key of a rule that differs, by file and row: all that `Company.rules` holds."""
     before, after = _flat(old), _flat(new)
     places = sorted(before.keys() | after.keys())
     return [
@@ -40,12 +44,16 @@ def _flat(company: Company) -> dict[tuple[str, str, str], str]:
         scope = " / ".join(v for v in (row["entity"], row["product_family"], row["currency"]) if v)
         for key, value in row["set"].items():
             found["policy", scope, key] = _text(value)
+    for row in rules.get("posting", ()):
+        scope = " / ".join(row[name] for name in posting_policy.SCOPE if row[name]) or "everything"
+        for key, value in row["set"].items():
+            found["posting", scope, key] = _text(value)
     for section, names in _IDENTITY.items():
-        for row in rules[section]:
+        for row in rules.get(section, ()):
             label = " / ".join(str(row[n]) for n in names if row.get(n) is not None)
             for key, value in row.items():
                 if key not in names and value is not None:
-                    found[section, label, key] = _text(value)
+                    found[_FILE.get(section, section), label, key] = _text(value)
     for name, owner in rules["class_owners"].items():
         found["reconciliations", "class_owners", name] = owner
     return found

@@ -14,10 +14,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from revenue_assets.state import calendars
-from revenue_assets.store import periods
+from revenue_assets.store import outbox, periods
 from revenue_assets.store.engine import Store
 from revenue_assets.store.ledger import fsync_folder
 from revenue_assets.store.tables import exceptions, landing_batches, posting_batch_lines, posting_batches, publish_log
@@ -47,6 +47,18 @@ SCHEMAS: dict[str, pa.Schema] = {
             whole="amount_tc debit_fc credit_fc member_count",
             int="line_no",
             flag="prior_period",
+        ),
+        # Batches that are compared and never sent, with their lines.
+        "shadow_batch_lines": _columns(
+            text="batch_key entity_id erp_company period event_class account_role account_code currency "
+            "functional_currency product_family",
+            whole="amount_tc debit_fc credit_fc member_count",
+            int="line_no",
+            day="accounting_date",
+        ),
+        # Rewritten by each cut; here only so that it is always there.
+        "unposted_lines": _columns(
+            text="booked_line_id entity_id period event_class currency waits owner_team explanation", whole="amount_fc"
         ),
         "periods": _columns(
             text="entity_id book period status changed_by approver reason snapshot_hash",
@@ -82,7 +94,7 @@ SCHEMAS: dict[str, pa.Schema] = {
 
 
 def export_state(store: Store, folder: Path) -> dict[str, int]:
-    """Writes the seven snapshots of the store into `folder`; returns file name -> rows."""
+    """Writes the snapshots of the store into `folder`; returns file name -> rows. Posting batches are the live ones."""
     folder.mkdir(parents=True, exist_ok=True)
     tables = {
         "posting_batches": (posting_batches, ("period", "seq")),
@@ -94,12 +106,36 @@ def export_state(store: Store, folder: Path) -> dict[str, int]:
     counts = {"periods": _write(folder, "periods", periods.all_periods(store, calendars=calendars(folder)))}
     with store.read() as connection:
         for name, (table, order) in tables.items():
-            rows: Any = connection.execute(select(table).order_by(*(table.c[c] for c in order))).mappings().all()
+            query = select(table).order_by(*(table.c[c] for c in order))
+            if table is posting_batches:
+                query = query.where(table.c.mode == outbox.LIVE)
+            elif table is posting_batch_lines:
+                query = query.where(table.c.batch_key.in_(_keys(outbox.LIVE)))
+            rows: Any = connection.execute(query).mappings().all()
             counts[name] = _write(folder, name, rows)
             if name == "landing_batches":
                 counts["landing_totals"] = _write(folder, "landing_totals", control_totals(rows))
+        rows = connection.execute(_SHADOW).mappings().all()
+        counts["shadow_batch_lines"] = _write(folder, "shadow_batch_lines", rows)
+    if not (folder / "unposted_lines.parquet").exists():
+        counts["unposted_lines"] = _write(folder, "unposted_lines", ())
     fsync_folder(folder)
     return counts
+
+
+def _keys(mode: str) -> Select[Any]:
+    return select(posting_batches.c.batch_key).where(posting_batches.c.mode == mode)
+
+
+_SHADOW = (
+    select(
+        posting_batch_lines,
+        *(posting_batches.c[name] for name in ("entity_id", "erp_company", "period", "event_class", "accounting_date")),
+    )
+    .join(posting_batches, posting_batches.c.batch_key == posting_batch_lines.c.batch_key)
+    .where(posting_batches.c.mode == outbox.SHADOW)
+    .order_by(posting_batch_lines.c.batch_key, posting_batch_lines.c.line_no)
+)
 
 
 def control_totals(batches: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:

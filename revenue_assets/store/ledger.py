@@ -62,9 +62,15 @@ class Journal:
     def members(self) -> Path:
         return self.root / "members"
 
+    @property
+    def shadow(self) -> Path:
+        """Members of shadow batches, apart: whoever reads the members reads what is posted."""
+        return self.root / "shadow"
+
     def prepare(self) -> None:
         """Makes the folders and an empty typed file in each, so that a glob always finds a schema."""
-        for folder, columns in ((self.lines, BOOKED_COLUMNS), (self.members, MEMBER_COLUMNS)):
+        of = {self.lines: BOOKED_COLUMNS, self.members: MEMBER_COLUMNS, self.shadow: MEMBER_COLUMNS}
+        for folder, columns in of.items():
             folder.mkdir(parents=True, exist_ok=True)
             if not (folder / EMPTY).exists():
                 casts = ", ".join(f"null::{kind} as {name}" for name, kind in columns.items())

@@ -7,11 +7,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, insert, not_, select, update
 
 from revenue_assets.store import audit
 from revenue_assets.store.ledger import FileStamp
-from revenue_assets.store.tables import booking_periods, journal_bookings, member_cuts
+from revenue_assets.store.tables import booking_periods, journal_bookings, member_cuts, posting_batches
 
 
 class PeriodTotal(NamedTuple):
@@ -56,12 +56,11 @@ def bookings(connection: Connection, *, uncut_only: bool = False) -> list[Bookin
     ]
 
 
-def cuts(connection: Connection) -> dict[str, FileStamp]:
-    """Cut id -> stamp of its member file, in order."""
-    return {
-        r.cut_id: FileStamp(r.sha256, r.bytes)
-        for r in connection.execute(select(member_cuts).order_by(member_cuts.c.seq))
-    }
+def cuts(connection: Connection, *, shadow: bool = False) -> dict[str, FileStamp]:
+    """Cut id -> stamp of its member file, in order: of the cuts whose batches are posted, or of the shadow ones."""
+    apart = member_cuts.c.cut_id.in_(select(posting_batches.c.cut_id).where(posting_batches.c.mode == "shadow"))
+    query = select(member_cuts).where(apart if shadow else not_(apart)).order_by(member_cuts.c.seq)
+    return {r.cut_id: FileStamp(r.sha256, r.bytes) for r in connection.execute(query)}
 
 
 def commit_booking(

@@ -20,7 +20,7 @@ from revenue_assets.store.engine import Store, StoreError
 from revenue_assets.store.tables import approval_limits, periods, posting_attempts, posting_batch_lines, posting_batches
 
 B = posting_batches.c
-LIVE = "live"
+LIVE, SHADOW = "live", "shadow"
 
 
 class KeyConflict(StoreError):
@@ -247,9 +247,10 @@ def get(connection: Connection, batch_key: str) -> Batch:
 
 
 def counts(store: Store) -> dict[str, int]:
-    """Status -> number of batches, every status present."""
+    """Status -> number of live batches, every status present."""
     with store.read() as connection:
-        found: dict[str, int] = dict(connection.execute(select(B.status, func.count()).group_by(B.status)).all())
+        query = select(B.status, func.count()).where(B.mode == LIVE).group_by(B.status)
+        found: dict[str, int] = dict(connection.execute(query).all())
     return {status: found.get(status, 0) for status in state.STATES}
 
 

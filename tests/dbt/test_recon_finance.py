@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from recon_books import Books, digest
+from recon_books import ACCOUNTS, Books, digest
 from recon_build import build, run_dbt
 from test_recon_classes import cash_faults, healthy, sales_faults
 
@@ -29,6 +29,17 @@ def world() -> Books:
     books.report_balances()
     books.book_and_post()
     books.manual_move("US", "2026-09-30", "deferred_revenue", "revenue", 400)
+    for number, (role, debit, credit) in enumerate(
+        (("deferred_revenue", 400, 0), ("revenue", 0, 390), ("fees", 0, 10)), 1
+    ):
+        books.add("state/shadow_batch_lines", batch_key="shadow", entity_id="US", period="2026-09", line_no=number,
+                  event_class="revenue.recognised", account_role=role, account_code=ACCOUNTS[role], currency="USD",
+                  functional_currency="USD", amount_tc=debit - credit, debit_fc=debit, credit_fc=credit,
+                  member_count=2)  # fmt: skip
+    for line, reason in (("nobody-1", "off"), ("nobody-2", "deferred"), ("nobody-3", "off")):
+        books.add("state/unposted_lines", booked_line_id=line, entity_id="US", period="2026-09", currency="USD",
+                  event_class="invoice.posted", waits=reason, owner_team="AR", explanation=f"Because {reason}.",
+                  amount_fc=500)  # fmt: skip
     waiting, move = books.batch("UK", "2026-10", "invoice.posted")
     del books.erp[move["move_id"]]
     waiting |= {"status": "planned", "verified_at": None, "posted_at": None, "erp_document_number": None}
@@ -239,6 +250,31 @@ def test_exceptions_keep_identity_and_the_human_side(finance: duckdb.DuckDBPyCon
     assert finance.execute("select count(*) from finance.exception_queue where reference = 'cn_late'").fetchone() == (
         0,
     )
+
+
+def test_a_shadow_is_compared_with_what_the_erp_holds_from_the_old_process(finance: duckdb.DuckDBPyConnection) -> None:
+    """The hand-made journal of 4.00 stands for the old process; ours would split off 0.10 as a fee."""
+    found = finance.execute(
+        "select account_code, would_be_debit - would_be_credit, erp_debit - erp_credit, difference, comparison "
+        "from finance.shadow_comparison where entity_code = 'US' and period = '2026-09' order by all"
+    ).fetchall()
+    assert sorted(found) == sorted(
+        [
+            (ACCOUNTS["deferred_revenue"], Decimal("4.000"), Decimal("4.000"), Decimal(0), "Equal"),
+            (ACCOUNTS["fees"], Decimal("-0.100"), Decimal(0), Decimal("-0.100"), "Only ours"),
+            (ACCOUNTS["revenue"], Decimal("-3.900"), Decimal("-4.000"), Decimal("0.100"), "Different"),
+        ]
+    )
+
+
+def test_what_is_not_posted_is_listed_with_reason_and_owner(finance: duckdb.DuckDBPyConnection) -> None:
+    rows = finance.execute(
+        "select reason, source_lines, amount, owner_team, explanation from finance.unposted order by 1"
+    )
+    assert rows.fetchall() == [
+        ("deferred", 1, Decimal("5.000"), "AR", "Because deferred."),
+        ("off", 2, Decimal("10.000"), "AR", "Because off."),
+    ]
 
 
 def test_tie_out_explains_every_role_to_the_cent(finance: duckdb.DuckDBPyConnection) -> None:

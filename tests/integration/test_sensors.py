@@ -11,12 +11,13 @@ import pytest
 from fake_erp import FakeErp
 from store_kit import AS_OF, House, entry, invoice
 
+from revenue_assets.assets.posting import erp_documents
 from revenue_assets.posting.batches import cut
 from revenue_assets.posting.booking import book
 from revenue_assets.posting.erp.port import Failure
 from revenue_assets.posting.outbox import Limits, drain
 from revenue_assets.resources import Platform
-from revenue_assets.sensors import ready_batches_sensor
+from revenue_assets.sensors import near_real_time_sensor, ready_batches_sensor
 from revenue_assets.settings import Settings
 from revenue_assets.store import leases
 from revenue_assets.store.clock import SystemClock
@@ -142,3 +143,80 @@ def test_work_of_an_erp_that_is_down_is_asked_for_when_its_time_comes(
     drain(house.store, {"US Inc": erp, "DE Inc": erp})
     assert isinstance(asked(instance), str)
     assert sorted(erp.copies().values()) == [1, 1, 1]
+
+
+class Served(Platform):
+    """The platform over the test's home, with an ERP that answers at once."""
+
+    def erp_ports(self) -> dict[str, FakeErp]:  # type: ignore[override]
+        return dict.fromkeys(("US Inc", "DE Inc"), ERP[0])
+
+
+ERP: list[FakeErp] = []
+
+
+def launch(request: dg.RunRequest, asset: dg.AssetsDefinition, instance: dg.DagsterInstance) -> None:
+    """What the daemon does with a request."""
+    done = dg.materialize(
+        [asset], run_config=request.run_config, resources={"platform": Served()}, instance=instance,
+        selection=[asset.key],
+    )  # fmt: skip
+    assert done.success
+
+
+def test_a_run_serves_its_own_erp_company(house: House, instance: dg.DagsterInstance) -> None:
+    ERP[:] = [FakeErp(SystemClock().now)]
+    context = dg.build_sensor_context(instance=instance, resources={"platform": Platform()})
+    requests = {r.tags["erp"]: r for r in ready_batches_sensor.evaluate_tick(context).run_requests}
+    launch(requests["US Inc"], erp_documents, instance)
+    assert sorted(keys(instance)) == ["DE Inc"]
+    launch(requests["DE Inc"], erp_documents, instance)
+    assert isinstance(asked(instance), str)
+    assert sorted(ERP[0].copies().values()) == [1, 1, 1]
+
+
+def test_dagster_may_forget_everything(house: House, time: Time) -> None:
+    """rm -rf of its home after an evaluation, after a launch that raised, after a run: nothing lost, nothing twice."""
+    ERP[:] = [FakeErp(SystemClock().now)]
+    for moment in ("evaluated", "launch raised", "run"):
+        with dg.DagsterInstance.ephemeral() as forgetful:
+            context = dg.build_sensor_context(instance=forgetful, resources={"platform": Platform()})
+            requests = ready_batches_sensor.evaluate_tick(context).run_requests
+            assert len(requests) == 2, moment
+            if moment == "run":
+                launch(requests[0], erp_documents, forgetful)
+    with dg.DagsterInstance.ephemeral() as new:
+        context = dg.build_sensor_context(instance=new, resources={"platform": Platform()})
+        (request,) = ready_batches_sensor.evaluate_tick(context).run_requests
+        launch(request, erp_documents, new)
+        assert isinstance(asked(new), str)
+    assert sorted(ERP[0].copies().values()) == [1, 1, 1]
+
+
+def test_near_real_time_lines_ask_for_one_cut(house: House, instance: dg.DagsterInstance, time: Time) -> None:
+    def ask() -> dg.SensorExecutionData:
+        context = dg.build_sensor_context(instance=instance, resources={"platform": Platform()})
+        return near_real_time_sensor.evaluate_tick(context)
+
+    assert ask().skip_message == "No booked line waits for a near real time delivery."
+    house.write_posting(posting=[{"set": {"delivery_mode": "near_real_time"}}])
+    sale = (("accounts_receivable", 500), ("deferred_revenue", -500))
+    house.should(
+        invoice("i1", "2026-01-05", 100),
+        invoice("i2", "2026-02-05", 200),
+        entry("g1", "2026-01-07", *sale, entity="DE"),
+        invoice("i3", "2026-03-10", 7),
+    )
+    day = dt.date(2026, 3, 10)
+    book(house.store, house.journal, house.warehouse, house.state, day)
+    assert cut(house.store, house.journal, house.state, day, tenant="t").waiting == {"near_real_time": 2}
+    (first,) = ask().run_requests
+    (again,) = ask().run_requests
+    assert (first.run_key, first.tags["lines"]) == (again.run_key, "2")
+    assert first.run_config == {"ops": {"posting__posting_batches": {"config": {"tick": True}}}}
+    assert near_real_time_sensor.job_name == "near_real_time_job"
+    time.pass_by(600)
+    (later,) = ask().run_requests
+    assert later.run_key != first.run_key, "a launch that failed is asked for again"
+    cut(house.store, house.journal, house.state, day, tenant="t", tick=True)
+    assert ask().skip_message is not None

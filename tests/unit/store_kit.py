@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import json
 import tempfile
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +14,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from revenue_assets.domain.config_posting import CustomerValues, DimensionRow, ItemRow, PostingRow
 from revenue_assets.state import write_parquet
 from revenue_assets.store.engine import Store, open_store
 from revenue_assets.store.ledger import JOURNAL_LINE_COLUMNS, Journal
@@ -147,6 +149,18 @@ class House:
             for k, v in keys.items()
         ]
         write("policy", "entity_id product_family currency key value policy_hash", rules)
+
+    def write_posting(self, **sections: list[dict[str, Any]]) -> None:
+        """posting.yaml as the cut reads it, through the config's own models; no section: none of it."""
+        models = {"posting": PostingRow, "items": ItemRow, "customers": CustomerValues, "dimensions": DimensionRow}
+        rows = [
+            {"section": name, "row": json.dumps(models[name].model_validate(row).model_dump(by_alias=True))}
+            for name, found in sections.items()
+            for row in found
+        ]
+        write_parquet(
+            self.state / "posting_policy.parquet", pa.schema([("section", pa.string()), ("row", pa.string())]), rows
+        )
 
     def should(self, *entries: list[dict[str, Any]]) -> None:
         """Replaces `subledger.journal_lines`."""

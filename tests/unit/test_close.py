@@ -245,6 +245,25 @@ def test_an_accepted_unexplained_variance_no_longer_blocks(house):
     assert close(house).closed
 
 
+@pytest.mark.parametrize(
+    ("setting", "gates"),
+    [
+        ({"posting_mode": "off"}, set()),
+        ({"posting_mode": "shadow"}, set()),
+        ({"posting_kind": "deferred", "owner": "AR", "reason": "r"}, {"lines_are_batched", "no_blocking_exceptions"}),
+    ],
+)
+def test_what_is_not_ours_keeps_no_period_open_and_a_deferred_item_does(house, setting, gates):
+    house.write_posting(posting=[{"entity": "US", "event_class": "invoice.posted", "set": setting}])
+    more = invoice("i9", "2026-01-06", 1)
+    house.should(invoice("i1", "2026-01-05", 100), recognition("r1", "2026-01-31", 10), more)
+    post(house)
+    report = close(house)
+    assert red(report) == gates
+    if not gates:
+        assert f"Not posted by policy: 2 {setting['posting_mode']}." in str(report)
+
+
 def test_a_variance_without_owner_blocks(house):
     masters(house, owner=None)
     reconcile(house, ("2026-01", "amount", "opp-1", 60))

@@ -21,6 +21,12 @@ batch_lines as (
     select * from {{ state('posting_batch_lines') }}
 ),
 
+-- What waits by policy, as the last cut left it; a line that is in a batch by now does not wait.
+waiting as (
+    select * from {{ state('unposted_lines') }}
+    where waits <> 'mapping_missing'
+),
+
 -- The account of a family wins over the role's own.
 accounts as (
     select * from {{ state('accounts') }}
@@ -38,9 +44,12 @@ placed as (
         -- What was posted stays where it was posted, also after a change of the account map.
         coalesce(batch_lines.account_code, family_accounts.account_code, role_accounts.account_code) as account_code,
         booked.amount_fc,
-        coalesce(members.uses, 0) as uses
+        coalesce(members.uses, 0) as uses,
+        case when members.uses is null and waiting.booked_line_id is not null then 1 else 0 end as waits,
+        waiting.explanation
     from booked
     left join members on booked.booked_line_id = members.booked_line_id
+    left join waiting on booked.booked_line_id = waiting.booked_line_id
     left join batch_lines
         on members.batch_key = batch_lines.batch_key and members.batch_line_no = batch_lines.line_no
     left join accounts as family_accounts
@@ -68,6 +77,8 @@ select
     cast(sum(case when uses > 0 then 1 else 0 end) as bigint) as posted_lines,
     cast(sum(case when uses > 0 then amount_fc else 0 end) as bigint) as posted_fc,
     cast(sum(case when uses > 0 then abs(amount_fc) else 0 end) as bigint) as posted_gross_fc,
+    cast(sum(waits) as bigint) as waiting_lines,
+    max(case when waits = 1 then explanation end) as explanation,
     cast(sum(case when uses > 1 then uses - 1 else 0 end) as bigint) as repeated_lines,
     cast(sum(case when uses > 1 then (uses - 1) * abs(amount_fc) else 0 end) as bigint) as repeated_gross_fc
 from placed

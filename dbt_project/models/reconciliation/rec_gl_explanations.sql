@@ -103,6 +103,7 @@ unposted as (
         coalesce(account_code, 'unmapped:' || account_role) as account_code,
         max(case when account_code is null then 'mapping_missing' else 'timing_in_transit' end) as variance_class,
         booking_id as reference,
+        max(explanation) as waits_for,
         sum(amount_fc - posted_fc) as amount
     from {{ ref('rec_booked_accounts') }}
     where posted_lines < line_count
@@ -255,7 +256,7 @@ select
     cast(null as varchar) as erp_document,
     case variance_class
         when 'mapping_missing' then 'No ERP account is mapped to this role.'
-        else 'Booked, waiting for its posting batch.'
+        else coalesce(waits_for, 'Booked, waiting for its posting batch.')
     end as explanation
 from unposted
 where amount <> 0

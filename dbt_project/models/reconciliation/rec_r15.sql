@@ -12,6 +12,8 @@ with bookings as (
         sum(gross_fc) as gross_fc,
         sum(posted_lines) as posted_lines,
         sum(posted_gross_fc) as posted_gross_fc,
+        sum(waiting_lines) as waiting_lines,
+        max(explanation) as waits_for,
         sum(repeated_lines) as repeated_lines,
         sum(repeated_gross_fc) as repeated_gross_fc,
         sum(case when account_code is null then 1 else 0 end) as unmapped_groups
@@ -91,12 +93,12 @@ recon_rows as (
         0 as right_amount,
         case
             when unmapped_groups > 0 then 'mapping_missing'
-            when posted_lines = 0 then 'timing_in_transit'
+            when posted_lines = 0 or posted_lines + waiting_lines = line_count then 'timing_in_transit'
             else 'missing_right'
         end as variance_class,
         booking_id as reference,
         cast(line_count - posted_lines as varchar) || ' of ' || cast(line_count as varchar)
-        || ' booked lines are in no posting batch.' as explanation,
+        || ' booked lines are in no posting batch.' || coalesce(' ' || waits_for, '') as explanation,
         false as is_match,
         0 as match_count
     from bookings

@@ -8,12 +8,14 @@ from pathlib import Path
 from revenue_assets.domain.config import Erp
 from revenue_assets.domain.config_erp import NetSuiteOptions
 from revenue_assets.domain.config_erp_generic import DropOptions, GenericOptions
+from revenue_assets.posting.erp.pacing import paced
 from revenue_assets.posting.erp.port import ErpPort
 
 
 def erp_port(config: Erp, exponents: Mapping[str, int]) -> ErpPort:
     """The port of the configured ERP; its address and keys are resolved here. `exponents`: minor digits by currency."""
     secrets = {key: reference.resolve() for key, reference in config.credentials.items()}
+    transport = paced(config.limits.requests_per_second)
     if config.vendor == "tryton" and config.database is not None:
         from revenue_assets.posting.erp.tryton import TrytonErp
 
@@ -23,6 +25,7 @@ def erp_port(config: Erp, exponents: Mapping[str, int]) -> ErpPort:
             secrets["user"],
             secrets["password"],
             exponents,
+            transport=transport,
             **config.options,
         )
     if config.vendor == "netsuite":
@@ -33,12 +36,12 @@ def erp_port(config: Erp, exponents: Mapping[str, int]) -> ErpPort:
         certificate = Certificate(
             secrets["client_id"], secrets["certificate_id"], secrets["private_key"], options.algorithm
         )
-        return NetSuiteErp(config.base_url.resolve(), certificate, options, exponents)
+        return NetSuiteErp(config.base_url.resolve(), certificate, options, exponents, transport=transport)
     if config.vendor == "generic_rest":
         from revenue_assets.posting.erp.generic_rest import GenericRestErp
 
         rest = GenericOptions.model_validate(config.options)
-        return GenericRestErp(config.base_url.resolve(), secrets, rest, exponents)
+        return GenericRestErp(config.base_url.resolve(), secrets, rest, exponents, transport=transport)
     if config.vendor == "generic_csv":
         from revenue_assets.posting.erp.generic_csv import GenericCsvErp
 
