@@ -18,7 +18,7 @@ from pathlib import Path
 from demo import services
 from demo.erp import plants, setup
 from demo.world import generate
-from revenue_assets.domain.config import load_company
+from revenue_assets.domain.config import Account, load_company
 from revenue_assets.runs import run_job
 from revenue_assets.settings import Settings
 from revenue_assets.state import accounts_of
@@ -27,6 +27,11 @@ Echo = Callable[[str], None]
 DEFAULTS = {"seed": 7, "customers": 300, "months": 15}
 LIMITS = {"seed": (0, 2**31 - 1), "customers": (1, 100_000), "months": (1, 60)}
 LAST_DAY = dt.date(2026, 10, 31)
+# Roles on the balance sheet that a customer invoice or credit note may stand on.
+_SOLD = frozenset(
+    {"deferred_revenue", "unbilled_receivable", "contract_asset", "customer_balance", "external_customer_balance",
+     "unapplied_cash", "refund_liability"}
+)  # fmt: skip
 
 
 class DemoError(RuntimeError):
@@ -161,7 +166,14 @@ def _erp_company(running: services.Services, settings: Settings, size: Size) -> 
         running.erp.database,
         running.erp.admin_password,
         {e.erp_company: e.functional_currency for e in company.entities},
-        {e.erp_company: [(a.code, a.name, a.type) for a in accounts_of(company, e.id)] for e in company.entities},
+        {e.erp_company: [_account(a) for a in accounts_of(company, e.id)] for e in company.entities},
         range(int(size.periods[0][:4]), LAST_DAY.year + 2),
         robot=(running.erp.user, running.erp.password),
     )
+
+
+def _account(account: Account) -> tuple[str, str, str]:
+    """Code, name and the ERP's type: customers' open items stand on receivables, invoices sell on what is sold."""
+    if account.role == "accounts_receivable":
+        return account.code, account.name, "receivable"
+    return account.code, account.name, f"sold_{account.type}" if account.role in _SOLD else account.type

@@ -19,6 +19,7 @@ import psycopg2
 from sqlalchemy import select
 
 from demo.erp import server
+from demo.erp.setup import SUNDRY
 from demo.world import truth
 from revenue_assets.domain.config import Company, load_company
 from revenue_assets.settings import Settings
@@ -129,10 +130,19 @@ def _manual_line(
         account = _account(person, erp_company, code)
     return {
         "account": account,
+        "party": _customer(person, erp_company, account),
         "debit": _major(line["debit_minor"]),
         "credit": _major(line["credit_minor"]),
         "description": instruction["description"],
     }
+
+
+def _customer(person: TrytonRpc, erp_company: int, account: int) -> int | None:
+    """The customer that a person would name in a hurry, where the account asks for one."""
+    (row,) = person.search_read("account.account", [["id", "=", account]], ["party_required"], {"company": erp_company})
+    if not row["party_required"]:
+        return None
+    return int(person.search_read("party.party", [["identifiers.code", "=", SUNDRY]], ["id"], {})[0]["id"])
 
 
 def _code(company: Company, entity: str, role: str, family: str | None) -> str:

@@ -50,6 +50,24 @@ class ForeignFields(_Options):
     amount: str = Field(pattern=r"^custcol_[a-z0-9_]+$")
 
 
+class TrytonOptions(_Options):
+    """Options of a Tryton; docs/erp-tryton.md explains each.
+
+    journal, invoice_journal, cash_journal: codes of the journals that ours go into, by what they are.
+    sundry_customer: code of the customer that summarised lines name where every line must name one.
+    item_category: product category of items that posting makes.
+    settle_seconds: after an unknown outcome, until a look-up is final. batch_size_max: documents in one call.
+    """
+
+    journal: str = Field(default="REV", min_length=1)
+    invoice_journal: str = Field(default="REVI", min_length=1)
+    cash_journal: str = Field(default="REVC", min_length=1)
+    sundry_customer: str | None = Field(default=None, min_length=1)
+    item_category: str = Field(default="Subscriptions", min_length=1)
+    settle_seconds: int = Field(default=75, ge=0)
+    batch_size_max: int = Field(default=50, ge=1, le=500)
+
+
 class NetSuiteOptions(_Options):
     """Options of a NetSuite account. docs/erp-netsuite.md explains each.
 
@@ -112,6 +130,7 @@ def erp_problems(vendor: str, credentials: Iterable[str], options: Mapping[str, 
 
 
 OPTIONS: dict[str, type[BaseModel]] = {
+    "tryton": TrytonOptions,
     "netsuite": NetSuiteOptions,
     "generic_rest": GenericOptions,
     "generic_csv": DropOptions,

@@ -233,7 +233,9 @@ def _is_ours(name: str) -> bool:
 
 def _moves_of(person: TrytonRpc, company: int, name: str) -> Iterator[Move]:
     context = {"company": company}
-    fields = ["description", "number", "state", "journal.code"]
+    fields = ["description", "number", "state", "journal.code", "origin"]
+    invoices = person.search_read("account.invoice", [["company", "=", company]], ["description"], context)
+    of_invoice = {f"account.invoice,{row['id']}": row["description"] for row in invoices}
     heads = person.search_read("account.move", [["company", "=", company]], fields, context, order=[["id", "ASC"]])
     lines: dict[int, list[tuple[str, Decimal, Decimal, str]]] = {}
     for line in person.search_read(
@@ -243,7 +245,7 @@ def _moves_of(person: TrytonRpc, company: int, name: str) -> Iterator[Move]:
         text = (line["account."]["code"], line["debit"], line["credit"], line["description"] or "")
         lines.setdefault(line["move"], []).append(text)
     for head in heads:
+        key = of_invoice.get(head["origin"], head["description"]) or ""
         yield Move(
-            name, head["description"] or "", head["number"] or "", head["state"], head["journal."]["code"],
-            tuple(lines.get(head["id"], ())),
-        )  # fmt: skip
+            name, key, head["number"] or "", head["state"], head["journal."]["code"], tuple(lines.get(head["id"], ()))
+        )

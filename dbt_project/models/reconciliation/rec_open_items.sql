@@ -29,29 +29,45 @@ posted as (
         on detail.entity_id = erp_documents.entity_id and detail.batch_key = erp_documents.batch_key
 ),
 
-in_books as (
+receivables as (
     select
         booked.entity_id,
         booked.document_id as invoice_id,
         booked.currency,
-        sum(booked.amount_fc) as open_amount
+        booked.amount_fc,
+        booked.customer_id,
+        booked.correlation_id,
+        booked.posting_date,
+        members.batch_key
     from {{ booked_lines() }} as booked
     inner join {{ posting_members() }} as members on booked.booked_line_id = members.booked_line_id
     inner join posted on booked.entity_id = posted.entity_id and members.batch_key = posted.batch_key
     where booked.account_role = 'accounts_receivable' and booked.document_type = 'invoice'
-    group by booked.entity_id, booked.document_id, booked.currency
 ),
 
-invoices as (
+in_books as (
     select
         entity_id,
         invoice_id,
-        min(coalesce(number, invoice_id)) as number,
+        currency,
+        sum(amount_fc) as open_amount,
         min(customer_id) as customer_id,
         min(correlation_id) as correlation_id,
-        min(accounting_date) as accounting_date
-    from {{ ref('can_invoices') }}
-    group by entity_id, invoice_id
+        min(posting_date) as item_date
+    from receivables
+    group by entity_id, invoice_id, currency
+),
+
+-- One row per number under which the ERP has an invoice of ours; a corrected invoice has several.
+numbers as (
+    select distinct
+        receivables.entity_id,
+        receivables.invoice_id,
+        erp_documents.reference as number
+    from receivables
+    inner join erp_documents
+        on receivables.entity_id = erp_documents.entity_id and receivables.batch_key = erp_documents.batch_key
+    where erp_documents.document_kind = 'invoice'
 ),
 
 receivable_accounts as (
@@ -69,7 +85,7 @@ erp_lines as (
         coalesce(lines.settles, case when erp_documents.document_kind is not null then erp_documents.reference end) as number,
         case when lines.is_reconciled then 0 else lines.debit - lines.credit end as open_amount,
         erp_documents.document_number,
-        erp_documents.document_kind = 'invoice' and lines.settles is null and posted.batch_key is not null as is_ours,
+        erp_documents.document_kind = 'invoice' and posted.batch_key is not null as is_ours,
         posted.batch_key is null as is_foreign
     from erp_documents
     inner join {{ ref('can_erp_document_lines') }} as lines
@@ -82,40 +98,34 @@ erp_lines as (
 
 in_erp as (
     select
-        entity_id,
-        number,
-        cast(sum(open_amount) as bigint) as open_amount,
-        max(case when is_ours then document_number end) as document_number,
-        max(case when is_foreign then document_number end) as foreign_number
+        numbers.entity_id,
+        numbers.invoice_id,
+        cast(sum(erp_lines.open_amount) as bigint) as open_amount,
+        max(numbers.number) as number,
+        max(case when erp_lines.is_ours then erp_lines.document_number end) as document_number,
+        max(case when erp_lines.is_foreign then erp_lines.document_number end) as foreign_number
     from erp_lines
-    where number is not null
-    group by entity_id, number
-    having max(case when is_ours then 1 else 0 end) = 1
+    inner join numbers on erp_lines.entity_id = numbers.entity_id and erp_lines.number = numbers.number
+    group by numbers.entity_id, numbers.invoice_id
 ),
 
 compared as (
     select
-        in_books.entity_id,
-        in_books.invoice_id,
-        in_books.currency,
+        in_books.*,
         cast(in_books.open_amount as bigint) as left_amount,
         in_erp.open_amount as right_amount,
+        in_erp.number,
         in_erp.document_number,
-        in_erp.foreign_number,
-        invoices.number,
-        invoices.customer_id,
-        invoices.correlation_id,
-        invoices.accounting_date
+        in_erp.foreign_number
     from in_books
-    inner join invoices on in_books.entity_id = invoices.entity_id and in_books.invoice_id = invoices.invoice_id
-    inner join in_erp on in_books.entity_id = in_erp.entity_id and invoices.number = in_erp.number
+    inner join in_erp on in_books.entity_id = in_erp.entity_id and in_books.invoice_id = in_erp.invoice_id
     where in_books.open_amount <> in_erp.open_amount
 )
 
 select
     entity_id,
     'open|' || invoice_id as item_key,
-    {{ recon_month('accounting_date', 'entity_id') }} as period,
+    {{ recon_month('item_date', 'entity_id') }} as period,
     currency,
     left_amount,
     right_amount,
