@@ -67,23 +67,30 @@ referenced as (
     inner join shared on by_reference.event_key = shared.event_key
 ),
 
--- What no reference placed, near enough in time and of one sign; a failed payout is not looked for.
+-- What no reference placed; a failed payout is not looked for.
+open_lines as (
+    select * from lines where amount > 0 and event_key not in (select referenced.event_key from referenced)
+),
+
+open_payouts as (
+    select payouts.*, payouts.entity_id || '|' || payouts.payout_id as payout_key
+    from payouts
+    left join referenced on payouts.entity_id = referenced.entity_id and payouts.payout_id = referenced.payout_id
+    left join failed on payouts.entity_id = failed.entity_id and payouts.payout_id = failed.payout_id
+    where payouts.amount > 0 and referenced.payout_id is null and failed.payout_id is null
+),
+
+-- Near enough in time, of one sign.
 near as (
     select
-        lines.event_key, lines.bank_line_id, lines.amount as line_amount, lines.accounting_date as line_date,
-        payouts.entity_id, payouts.payout_id, payouts.amount as payout_amount, payouts.accounting_date as payout_date,
-        payouts.entity_id || '|' || payouts.payout_id as payout_key
-    from lines
-    inner join payouts
-        on lines.entity_id = payouts.entity_id and lines.currency = payouts.currency and lines.accounting_date >= payouts.accounting_date
-    inner join tolerated on lines.entity_id = tolerated.entity_id
-    where
-        {{ days_between('payouts.due_date', 'lines.accounting_date') }} <= tolerated.days
-        and lines.amount > 0
-        and payouts.amount > 0
-        and lines.event_key not in (select referenced.event_key from referenced)
-        and (payouts.entity_id, payouts.payout_id) not in (select referenced.entity_id, referenced.payout_id from referenced)
-        and (payouts.entity_id, payouts.payout_id) not in (select failed.entity_id, failed.payout_id from failed)
+        open_lines.event_key, open_lines.bank_line_id, open_lines.amount as line_amount, open_lines.accounting_date as line_date,
+        open_payouts.payout_id, open_payouts.amount as payout_amount, open_payouts.accounting_date as payout_date, open_payouts.payout_key
+    from open_payouts
+    inner join tolerated on open_payouts.entity_id = tolerated.entity_id
+    inner join open_lines
+        on open_payouts.entity_id = open_lines.entity_id and open_payouts.currency = open_lines.currency
+        and open_payouts.accounting_date <= open_lines.accounting_date
+        and {{ days_between('open_payouts.due_date', 'open_lines.accounting_date') }} <= tolerated.days
 ),
 
 -- The n-th payout meets the n-th line of the same amount, oldest first; neither is taken twice.
