@@ -59,8 +59,8 @@ def trials(args: argparse.Namespace, root: Path) -> Iterator[Result]:
                 if (args.short and behaviour not in SHORT[name][how]) or (args.duel and behaviour not in DUELS):
                     continue
                 folder = root / f"{name}-{behaviour}-{seed}"
-                one = duel if args.duel else play
-                yield one(template, folder, servers[name], name, PROTOCOLS[name], behaviour, seed, args.settle)
+                what = (template, folder, servers[name], name, PROTOCOLS[name], behaviour, seed, args.settle)
+                yield duel(*what) if args.duel else play(*what, args.late)
                 shutil.rmtree(folder)
 
 
@@ -99,6 +99,9 @@ def main() -> int:
         "--settle", type=float, default=SETTLE_SECONDS,
         help=f"seconds before a look-up counts (default {SETTLE_SECONDS}); 0 shows that the matrix can turn red",
     )  # fmt: skip
+    parser.add_argument(
+        "--late", type=float, help="seconds within which a late request commits (default: the behaviour's)"
+    )
     args = parser.parse_args()
     set_on_retry_hooks([])
     began, results = time.monotonic(), list[Result]()

@@ -19,6 +19,7 @@ from typing import Any
 from erps import SETUP, Protocol, Server
 from killing import fork
 
+from demo.erp_emulators.behaviour import BEHAVIOURS
 from revenue_assets.posting.erp.generic_files import DropFolder
 from revenue_assets.posting.outbox import drain
 from revenue_assets.posting.steps import Limits
@@ -71,11 +72,14 @@ def play(
     behaviour: str,
     seed: int,
     settle: float = SETTLE_SECONDS,
+    late_seconds: float | None = None,
 ) -> Result:
-    """One trial in a fresh folder against an emptied ERP."""
+    """One trial in a fresh folder against an emptied ERP, whose commits may be later than the behaviour says."""
     began = time.monotonic()
     choice = random.Random(f"{name}:{behaviour}:{seed}")
-    server.order("reset", how=behaviour, seed=choice.randrange(2**31), setup=SETUP)
+    how = BEHAVIOURS[behaviour]
+    how = how if late_seconds is None else replace(how, late_commit=late_seconds)
+    server.order("reset", how=asdict(how), seed=choice.randrange(2**31), setup=SETUP)
     url = _store(template, folder)
     killed, problem = 0, ""
     try:
