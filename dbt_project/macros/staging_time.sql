@@ -7,11 +7,14 @@
 {#- RFC 3339 text, with `Z`, an offset or neither (then UTC), to a naive UTC timestamp. -#}
 {% macro iso_to_utc(expression) -%}{{ return(adapter.dispatch('iso_to_utc')(expression)) }}{%- endmacro %}
 {% macro duckdb__iso_to_utc(expression) -%}
-timezone('UTC', cast(case
+case
+    -- by far the most frequent form needs neither a pattern nor a time zone
+    when substr({{ expression }}, 11, 1) = 'T' and right({{ expression }}, 1) = 'Z' then cast({{ expression }} as timestamp)
+    else timezone('UTC', cast(case
     when regexp_matches({{ expression }}, '(Z|z|[+-][0-9]{2}:?([0-9]{2})?)$') and length({{ expression }}) > 10
         then regexp_replace({{ expression }}, '([+-][0-9]{2})([0-9]{2})$', '\1:\2')
     else {{ expression }} || '+00'
-end as timestamptz))
+end as timestamptz)) end
 {%- endmacro %}
 
 {#- Calendar day of a naive UTC timestamp in an IANA time zone. -#}

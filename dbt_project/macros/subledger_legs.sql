@@ -68,3 +68,8 @@ union all
 {{ leg(relation, "'intercompany_receivable'", '-amount', '-document_value', leg_no=96, document_id='reduction_id', customer_id='entity_id',
     entity_id='document_entity_id', functional_currency='document_functional_currency') }}
 {%- endmacro %}
+
+{#- One text of the columns of a row, none of them null, and a number for it: as good as its hash, and numbers add up. -#}
+{% macro content_text(columns) -%}concat_ws('|', {{ columns | join(', ') }}){%- endmacro %}
+{% macro content_number(columns) -%}{{ return(adapter.dispatch('content_number')(columns)) }}{%- endmacro %}
+{% macro duckdb__content_number(columns) -%}cast(md5_number_lower({{ content_text(columns) }}) as hugeint){%- endmacro %}

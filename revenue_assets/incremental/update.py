@@ -16,7 +16,7 @@ import duckdb
 
 from revenue_assets.incremental import sums
 from revenue_assets.incremental.compiled import ENTRY, Model
-from revenue_assets.incremental.scope import CONTEXT_TYPES, NotLocal, check_new, closure
+from revenue_assets.incremental.scope import CONTEXT_TYPES, STORED_EVENTS, NotLocal, check_new, closure
 
 # Tables without an event key: columns that name the document (or policy, or day) of a row.
 DOCUMENT = ("entity_id", "document_type", "document_id")
@@ -36,20 +36,16 @@ NUMBERED = {"document_events": "doc_no", "document_event_lines": "doc_no", "line
 # Rows named by their event; with the tables above and below, every table that an update knows how to treat.
 BY_EVENT = (
     "bank_line_matches", "cash_applications", "document_events", "document_lines", "document_schedule", "documents",
-    "event_verdicts", "invoice_advances", "journal_lines", "legs_bank", "legs_disputes", "legs_documents",
-    "legs_intercompany", "legs_other", "legs_payments", "legs_recognition", "legs_reductions", "legs_refunds",
-    "legs_revaluation", "legs_usage", "line_effects", "payment_remainders", "posting_exceptions", "priced_legs",
-    "recognition_entries", "reduction_totals", "settlements", "usage_accruals",
+    "event_verdicts", "invoice_advances", "journal_lines", "line_effects", "payment_remainders", "posting_exceptions",
+    "reduction_totals", "settlements", "usage_accruals",
 )  # fmt: skip
 # What local events leave alone: contracts, closings, rates.
 UNTOUCHED = (
     "closed_periods", "line_policies", "contract_event_lines", "contract_events", "contract_movements",
-    "contract_obligations", "contract_schedule", "legs_contracts", "obligation_parts", "obligation_prices",
-    "obligation_states", "obligation_windows", "spot_rate_ranges",
+    "contract_obligations", "contract_schedule", "obligation_parts", "obligation_prices", "obligation_states",
+    "obligation_windows", "spot_rate_ranges",
 )  # fmt: skip
-# Measured over a whole entity: with a row in them nothing is local.
-ENTITY_WIDE = ("legs_allowance",)
-KNOWN = {*KEYS, *ADDITIVE, *BY_EVENT, *UNTOUCHED, *ENTITY_WIDE, *sums.SUMS, "document_event_lines"}
+KNOWN = {*KEYS, *ADDITIVE, *BY_EVENT, *UNTOUCHED, *sums.SUMS, "document_event_lines"}
 # Beyond this share of all events a full build is no dearer.
 SCOPE_SHARE_MAX = 0.2
 
@@ -85,12 +81,12 @@ def update(warehouse: Path, landing: Path, every: list[Model], as_of: dt.date, *
         _run(connection, [m for m in typed if m.name != ENTRY])
         check_new(connection)
         reached = closure(connection)
-        stored = int(connection.execute("select count(*) from whole.canonical.events").fetchall()[0][0])
+        stored = int(connection.execute(f"select count(*) from {STORED_EVENTS}").fetchall()[0][0])
         if reached > SCOPE_SHARE_MAX * stored:
             raise NotLocal(f"new events reach {reached} of {stored} stored ones")
         connection.execute(
-            "create or replace temp table context as select event_key from whole.canonical.events "
-            f"where type in {CONTEXT_TYPES} and event_key not in (from scope)"
+            f"create or replace temp table context as select event_key from {STORED_EVENTS} "
+            f"and type in {CONTEXT_TYPES} and event_key not in (from scope)"
         )
         connection.execute(
             "create or replace temp table fresh as select event_key from revenue.canonical.event_deliveries"
@@ -99,14 +95,14 @@ def update(warehouse: Path, landing: Path, every: list[Model], as_of: dt.date, *
             f"""create or replace temp table delivered as
             select * from revenue.staging.{ENTRY}
             union all by name
-            select * exclude (fault, accepted_hash, verdict) from whole.canonical.event_deliveries
+            select * exclude (fault, accepted_hash, verdict, delivery_count) from whole.canonical.event_deliveries
             where event_key in (from scope) or event_key in (from context)"""
         )
         _begin(connection, every)
         _create(connection, entry, "select * from temp.main.delivered")
         _run(connection, [m for m in every if m.name not in {ENTRY, *sums.SUMS}])
-        _check_entity_wide(connection, every)
-        foreign = "select 1 from revenue.subledger.priced_legs where currency <> functional_currency limit 1"
+        _check_entity_wide(connection)
+        foreign = "select 1 from revenue.subledger.journal_lines where currency <> functional_currency limit 1"
         if connection.execute(foreign).fetchall():
             raise NotLocal("an item in foreign currency is carried in the order of all facts of its entity")
         connection.execute("insert into scope from fresh")
@@ -132,16 +128,15 @@ def _check_build(connection: duckdb.DuckDBPyConnection, every: list[Model], as_o
         raise NotLocal("the policy is another one than that of the last build")
 
 
-def _check_entity_wide(connection: duckdb.DuckDBPyConnection, every: list[Model]) -> None:
+def _check_entity_wide(connection: duckdb.DuckDBPyConnection) -> None:
     added = (
         "select currency from (from revenue.subledger.line_policies except from whole.subledger.line_policies) limit 1"
     )
     if connection.execute(added).fetchall():
         raise NotLocal("a currency or product family is new to its entity")
-    for name in {model.name for model in every} & set(ENTITY_WIDE):
-        tables = (f"{database}.subledger.{name}" for database in ("revenue", "whole"))
-        if any(connection.execute(f"select 1 from {table} limit 1").fetchall() for table in tables):
-            raise NotLocal(f"{name} is measured over a whole entity")
+    measured = "select entity_id from whole.subledger.line_policies where coalesce(loss_allowance, 'none') <> 'none'"
+    if rows := connection.execute(f"{measured} limit 1").fetchall():
+        raise NotLocal(f"the allowance of {rows[0][0]} is measured over the whole entity")
 
 
 def _land_new(connection: duckdb.DuckDBPyConnection, landing: Path, folder: Path) -> int:
@@ -218,11 +213,13 @@ def _replace_one(connection: duckdb.DuckDBPyConnection, model: Model, number: in
     columns = [
         row[0]
         for row in connection.execute(
-            "select column_name from duckdb_columns() where database_name = 'revenue' "
-            "and schema_name = ? and table_name = ?",
+            "select column_name from duckdb_columns() inner join duckdb_tables() using (table_oid, database_name) "
+            "where database_name = 'whole' and duckdb_tables.schema_name = ? and duckdb_tables.table_name = ?",
             [model.schema, model.name],
         ).fetchall()
     ]
+    if not columns:  # a view: its tables change
+        return 0
     source = f"select * from revenue.{name}"
     if number_column := NUMBERED.get(model.name):
         source = (
@@ -230,7 +227,7 @@ def _replace_one(connection: duckdb.DuckDBPyConnection, model: Model, number: in
         )
     if model.name in ADDITIVE:
         return _insert(connection, name, f"{source} except select * from whole.{name}")
-    if model.name in UNTOUCHED or model.name in ENTITY_WIDE:
+    if model.name in UNTOUCHED:
         return 0
     if "event_key" in columns:
         condition = "event_key in (from scope)"

@@ -114,4 +114,5 @@ def compile_project(work_dir: Path, week_calendars: str = "", project: Path = PR
         )
     }
     order = [built[key] for key in TopologicalSorter(needs).static_order()]
+    order = [node for node in order if node["config"]["materialized"] != "ephemeral"]  # stands in the SQL of others
     return Compiled([(node["schema"], node["alias"], node["compiled_code"]) for node in order], tests)  # fmt: skip

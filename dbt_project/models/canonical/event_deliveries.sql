@@ -42,36 +42,56 @@ judged as (
     left join {{ state('entities') }} as entities on delivered.entity_id = entities.entity_id
 ),
 
+valid as (
+    select * from judged where fault is null and is_entity_known
+),
+
+-- Most identities come once, and have nothing to be compared with.
+repeated as (
+    select event_key from valid group by event_key having count(*) > 1
+),
+
 -- The first delivery that is valid stays in force; delivery order decides nothing but which of two conflicting ones it is.
+-- Equal content under one identity is ignored and counted, never an exception.
 ranked as (
     select
-        judged.*,
+        valid.*,
         row_number() over identity as identity_rank,
-        first_value(content_hash) over identity as accepted_hash
-    from judged
-    where fault is null and is_entity_known
-    window identity as (partition by event_key order by landed_at, landing_seq, content_hash)
+        first_value(valid.content_hash) over identity as accepted_hash
+    from valid
+    inner join repeated on valid.event_key = repeated.event_key
+    window identity as (partition by valid.event_key order by valid.landed_at, valid.landing_seq, valid.content_hash)
 ),
 
 verdicts as (
     select
-        *,
+        valid.*,
+        valid.content_hash as accepted_hash,
+        'accepted' as verdict,
+        1 as delivery_count
+    from valid
+    left join repeated on valid.event_key = repeated.event_key
+    where repeated.event_key is null
+    union all
+    select
+        * exclude (identity_rank),
         case
             when identity_rank = 1 then 'accepted'
             when content_hash = accepted_hash then 'duplicate'
             else 'conflict'
-        end as verdict
+        end as verdict,
+        cast(count(*) filter (where content_hash = accepted_hash) over (partition by event_key) as integer) as delivery_count
     from ranked
     union all
     select
         *,
-        null as identity_rank,
         null as accepted_hash,
-        case when fault is not null then 'schema_invalid' else 'unknown_reference' end as verdict
+        case when fault is not null then 'schema_invalid' else 'unknown_reference' end as verdict,
+        1 as delivery_count
     from judged
     where fault is not null or not is_entity_known
 )
 
 select
-    {{ event_input_columns().keys() | join(', ') }}, event_key, content_hash, fault, accepted_hash, verdict
+    {{ event_input_columns().keys() | join(', ') }}, event_key, content_hash, fault, accepted_hash, verdict, delivery_count
 from verdicts

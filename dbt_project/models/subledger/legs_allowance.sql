@@ -3,6 +3,7 @@
 --
 -- At a period's end the allowance is exactly what the rates ask for, so what it carries into the next period is known
 -- without a chain: write-offs of a period use it up to that amount, the next measurement books the difference.
+{{ config(materialized='ephemeral') }}
 with governed as (
     select entity_id, currency, functional_currency, loss_allowance
     from {{ ref('line_policies') }}

@@ -1,4 +1,5 @@
 -- One row per leg of a payout (paid, failed) and of a bank line that is matched to a payout, or to several.
+{{ config(materialized='ephemeral') }}
 with entities as (
     select entity_id, functional_currency from {{ state('entities') }}
 ),

@@ -1,5 +1,6 @@
 -- One row per leg on the position of a contract: billing, revenue and refund liability of its obligations. Ahead of
 -- billing a contract shows a contract asset, after it deferred revenue, and never both.
+{{ config(materialized='ephemeral') }}
 with movements as (
     select
         movements.* exclude (rate_num, rate_den),

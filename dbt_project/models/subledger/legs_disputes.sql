@@ -1,4 +1,5 @@
 -- One row per money leg of a dispute: withdrawn, given back, fees, and the parked claim.
+{{ config(materialized='ephemeral') }}
 with entities as (
     select entity_id, functional_currency from {{ state('entities') }}
 ),

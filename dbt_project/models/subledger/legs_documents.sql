@@ -1,5 +1,6 @@
 -- One row per leg of the entry that opens an invoice: receivable, stored credit and advances against deferred revenue,
 -- revenue at once, unbilled usage and tax. (A direct charge opens with its payment, a pending charge has no document.)
+{{ config(materialized='ephemeral') }}
 with invoices as (
     select * from {{ ref('documents') }} where document_type = 'invoice' and event_type = 'invoice.posted'
 ),

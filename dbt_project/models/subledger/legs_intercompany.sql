@@ -1,6 +1,7 @@
 -- One row per leg of the share of revenue that belongs to a performing entity: expense and payable with the contracting
 -- entity, receivable and revenue with the performing one, same day, currency and amount. The share is cumulative per
 -- document line, so that its rounding never drifts. On these legs customer_id is the counterparty entity.
+{{ config(materialized='ephemeral') }}
 with shares as (
     select
         entity_id, product_family, currency,
@@ -19,10 +20,9 @@ revenue_legs as (
     union all
     select
         entry_key as entry_id, event_key, entity_id, posting_date, service_period, is_prior_period, document_type, document_id,
-        document_line_id as line_id, currency, functional_currency, product_family, correlation_id,
-        -amount as amount_tc, -amount as amount_fc
-    from {{ ref('recognition_entries') }}
-    where currency = functional_currency and entity_id in (select shares.entity_id from shares)
+        line_id, currency, functional_currency, product_family, correlation_id, -amount as amount_tc, -amount as amount_fc
+    from {{ ref('two_sided_entries') }}
+    where entity_id in (select shares.entity_id from shares)
 ),
 
 earned as (

@@ -1,4 +1,5 @@
 -- One row per leg of opening balances, adjustments of stored credit and recalculated tax of credit notes.
+{{ config(materialized='ephemeral') }}
 with entities as (
     select entity_id, functional_currency from {{ state('entities') }}
 ),

@@ -1,4 +1,5 @@
 -- One row per leg of a payment entry, and of the later application of unapplied cash.
+{{ config(materialized='ephemeral') }}
 with payments as (
     select
         payments.* exclude (settled_currency, settled_amount),  -- noqa: RF02

@@ -1,5 +1,6 @@
 -- One row per leg of a recognition entry in foreign currency: deferred revenue (or unbilled receivable of a pending
 -- charge) into revenue. In functional currency journal_lines takes the entry as it stands.
+{{ config(materialized='ephemeral') }}
 with entries as (
     select *, 'revenue.recognised' as event_type
     from {{ ref('recognition_entries') }}

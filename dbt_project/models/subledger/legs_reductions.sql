@@ -1,5 +1,6 @@
 -- One row per leg that an event books on the lines of a document: credit notes and their voiding, refunds, disputes,
 -- voids, write-offs and recalculated tax. Money legs of refunds and disputes stand in legs_payments.
+{{ config(materialized='ephemeral') }}
 with effects as (
     select
         effects.*,

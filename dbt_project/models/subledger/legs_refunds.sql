@@ -1,4 +1,5 @@
 -- One row per money leg of a refund or of its failure: what leaves, and what it pays where no document line does.
+{{ config(materialized='ephemeral') }}
 with refunds as (
     select
         refunds.*,

@@ -1,5 +1,6 @@
 -- One row per leg of a month-end revaluation of an open monetary item in foreign currency, and of its reversal next day.
 -- Transaction currency never changes (amount_tc 0); a month end without a closing rate of that very day is left alone.
+{{ config(materialized='ephemeral') }}
 with closing as (
     select
         rates.event_key,

@@ -1,4 +1,6 @@
--- One row per leg of a usage accrual: unbilled receivable against revenue, when rated.
+-- One row per leg of a usage accrual in foreign currency: unbilled receivable against revenue, when rated. In functional
+-- currency the entry stands in two_sided_entries.
+{{ config(materialized='ephemeral') }}
 with accruals as (
     select
         *,
@@ -6,6 +8,7 @@ with accruals as (
         'usage' as document_type,
         {{ at_rate('accrual') }} as accrual_fc
     from {{ ref('usage_accruals') }}
+    where currency <> functional_currency
 )
 
 {{ leg('accruals', "'unbilled_receivable'", 'accrual', 'accrual_fc', pool="'unbilled_receivable|' || subscription_item_id", leg_no=1,

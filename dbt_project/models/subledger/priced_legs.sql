@@ -2,6 +2,7 @@
 --
 -- A leg in functional currency is its own value. In a foreign currency an opening leg brings its value, a release takes
 -- its share of what the open item carries (the last one takes the rest), and the difference is realised fx.
+{{ config(materialized='ephemeral') }}
 with recursive legs as (
     {%- for model in ['legs_documents', 'legs_recognition', 'legs_reductions', 'legs_payments', 'legs_refunds', 'legs_disputes',
         'legs_bank', 'legs_usage', 'legs_contracts', 'legs_other'] %}

@@ -1,4 +1,5 @@
 -- One row per recognition entry: one line, service period and posting date, with its revenue and contra discount.
+{{ config(materialized='ephemeral') }}
 with schedule as (
     select * from {{ ref('document_schedule') }}
     where not at_once or treatment = 'pending'

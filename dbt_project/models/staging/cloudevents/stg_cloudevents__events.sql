@@ -1,4 +1,5 @@
 -- One row per landed delivery of a CloudEvent; which of several deliveries of one identity counts is decided later.
+{{ config(materialized='view') }}
 {%- set _lineage = source('cloudevents', 'cloud_event') %}
 with landed as (
     select
