@@ -94,12 +94,9 @@ case when first_index is not null then {{ period_start('first_index + ' ~ i) }} 
     Sums exactly to `total`; a negative total is split as its absolute value and negated. Weights sum to > 0. -#}
 {% macro split_over_weights(relation, total='total', weights='weights', parts='parts') -%}
 select
-    picked.* exclude (floors, remainders, whole, absorbing, raised),
+    picked.* exclude (floors, remainders, upto, whole, absorbing, raised),
     case rounding
-        when 'cumulative' then list_transform(range(len({{ weights }})), lambda i:
-            {{ half_up('cast(' ~ total ~ ' as hugeint) * list_sum(' ~ weights ~ '[1:i + 1])', 'whole') }}
-            - case when i = 0 then 0
-                else {{ half_up('cast(' ~ total ~ ' as hugeint) * list_sum(' ~ weights ~ '[1:i])', 'whole') }} end)
+        when 'cumulative' then list_transform(range(1, len(upto) + 1), lambda i: upto[i] - coalesce(upto[i - 1], 0))
         when 'last_absorbs' then {{ absorbed(total, weights) }}
         when 'first_absorbs' then {{ absorbed(total, weights) }}
         else list_transform(range(1, len(floors) + 1), lambda i: cast(
@@ -116,8 +113,13 @@ from (
     from (
         select
             weighted.*,
-            list_transform({{ weights }}, lambda w: abs(cast({{ total }} as hugeint)) * w // whole) as floors,
-            list_transform({{ weights }}, lambda w: abs(cast({{ total }} as hugeint)) * w % whole) as remainders
+            -- only what the rounding mode of the row asks for
+            case when rounding = 'cumulative' then list_transform(range(1, len({{ weights }}) + 1), lambda i:
+                {{ half_up('cast(' ~ total ~ ' as hugeint) * list_sum(' ~ weights ~ '[1:i])', 'whole') }}) end as upto,
+            case when rounding not in ('cumulative', 'last_absorbs', 'first_absorbs')
+                then list_transform({{ weights }}, lambda w: abs(cast({{ total }} as hugeint)) * w // whole) end as floors,
+            case when rounding not in ('cumulative', 'last_absorbs', 'first_absorbs')
+                then list_transform({{ weights }}, lambda w: abs(cast({{ total }} as hugeint)) * w % whole) end as remainders
         from (
             select
                 given.*,

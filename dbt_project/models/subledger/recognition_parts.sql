@@ -70,7 +70,11 @@ split as (
 -- The discount shown as contra is recognised by the same schedule. What a credit, refund or void took from the rest
 -- takes its share of the discount along; parts already recognised keep theirs.
 with_discount as (
-    {{ split_over_weights('split', total='contra_discount', weights='weights', parts='discounts') }}
+    select *, cast(null as bigint[]) as discounts from split where contra_discount = 0
+    union all
+    select * from (
+        {{ split_over_weights("(select * from split where contra_discount <> 0)", total='contra_discount', weights='weights', parts='discounts') }}
+    ) as discounted
 ),
 
 unnested as (
@@ -81,7 +85,7 @@ unnested as (
         unnest(done_at) as done_at,
         unnest(recognised_on) as recognised_on,
         unnest(amounts) as amount,
-        unnest(discounts) as discount_amount
+        coalesce(unnest(discounts), 0) as discount_amount
     from with_discount
 ),
 
@@ -99,23 +103,21 @@ kept as (
     union all
     -- what the segment recognised in the running period up to its end
     select
-        segments.entity_id, segments.document_type, segments.document_id, segments.line_id, segments.line_no, segments.recognition,
-        segments.posting_date, segments.segment_no, 10000 as part_no, {{ period_last_day('segments.segment_end', 'segments.entity_id') }} as recognised_on,
-        segments.recognised - coalesce(sums.amount, 0) as amount,
+        entity_id, document_type, document_id, line_id, line_no, recognition, posting_date, segment_no, 10000 as part_no,
+        {{ period_last_day('segment_end') }} as recognised_on,
+        recognised - recognised_before as amount,
         case
-            when segments.contra_discount = 0 or segments.net_amount = 0 then 0
-            else {{ share('segments.contra_discount', '(segments.recognised - coalesce(sums.amount, 0))', 'segments.net_amount') }}
+            when contra_discount = 0 or net_amount = 0 then 0
+            else {{ share('contra_discount', '(recognised - recognised_before)', 'net_amount') }}
         end as discount_amount
-    from segments
-    left join (
-        select entity_id, document_type, document_id, line_id, segment_no, cast(sum(amount) as bigint) as amount
-        from unnested
-        where done_at <= segment_end
-        group by all
-    ) as sums
-        on segments.entity_id = sums.entity_id and segments.document_type = sums.document_type
-        and segments.document_id = sums.document_id and segments.line_id = sums.line_id and segments.segment_no = sums.segment_no
-    where segments.segment_end is not null
+    from (
+        select
+            *,
+            cast(coalesce(list_sum(list_transform(range(1, len(amounts) + 1), lambda i:
+                case when done_at[i] <= segment_end then amounts[i] else 0 end)), 0) as bigint) as recognised_before
+        from split
+        where segment_end is not null
+    ) as ended_segments
     union all
     -- what the whole schedule would have recognised by the day a credit was taken back
     select
