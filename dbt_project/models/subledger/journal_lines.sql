@@ -46,18 +46,13 @@ two_sided as (
 ),
 
 two_sided_legs as (
-    select *, 1 as line_no, balance_role as account_role, amount as amount_tc, pool as open_item
-    from two_sided
-    where amount <> 0
-    union all
-    select *, 2 as line_no, 'discounts' as account_role, discount_amount as amount_tc, cast(null as varchar) as open_item
-    from two_sided
-    where discount_amount <> 0
-    union all
     select
-        *, revenue_line_no as line_no, 'revenue' as account_role, -(amount + discount_amount) as amount_tc, cast(null as varchar) as open_item
-    from two_sided
-    where amount + discount_amount <> 0
+        * exclude (side, amount),
+        case side when 3 then revenue_line_no else side end as line_no,
+        case side when 1 then balance_role when 2 then 'discounts' else 'revenue' end as account_role,
+        case side when 1 then amount when 2 then discount_amount else -(amount + discount_amount) end as amount_tc,
+        case side when 1 then pool end as open_item
+    from (select *, {{ each_integer(1, 3) }} as side from two_sided) as sides
 ),
 
 lines as (
@@ -72,6 +67,7 @@ lines as (
         document_type, document_id, line_id, account_role, currency, amount_tc, functional_currency, amount_tc as amount_fc, product_family,
         customer_id, cast(null as varchar) as jurisdiction, cast(null as varchar) as tax_code, correlation_id, open_item
     from two_sided_legs
+    where amount_tc <> 0
 )
 
 select
