@@ -158,7 +158,9 @@ def test_every_key_is_guarded(built: Built, compiled: Compiled, mutable: duckdb.
         names = [name for name in compiled.checks if name.startswith(prefixes)]
         if not names or not mutable.execute(f'select count(*) from "{schema}"."{table}"').fetchall()[0][0]:
             continue
-        stored, first = (DELIVERIES, "verdict = 'accepted'") if table == "events" else (f"{schema}.{table}", "rowid = 0")
+        stored, first = (
+            (DELIVERIES, "verdict = 'accepted'") if table == "events" else (f"{schema}.{table}", "rowid = 0")
+        )
         again = f"insert into {stored} select * from {stored} where {first} limit 1"
         for name in names:
             assert findings(mutable, compiled.check(name, built.work_dir, horizon(built.cases)), again), name
