@@ -113,8 +113,9 @@ kept as (
     from (
         select
             *,
-            cast(coalesce(list_sum(list_transform(range(1, len(amounts) + 1), lambda i:
-                case when done_at[i] <= segment_end then amounts[i] else 0 end)), 0) as bigint) as recognised_before
+            cast(coalesce(list_sum(
+                list_transform(range(1, len(amounts) + 1), lambda i: case when done_at[i] <= segment_end then amounts[i] else 0 end)
+            ), 0) as bigint) as recognised_before
         from split
         where segment_end is not null
     ) as ended_segments
