@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from fake_erp import FakeErp
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 from store_kit import AS_OF, House, entry, invoice, recognition
 
 from revenue_assets.posting.batches import CutReport, cut
@@ -72,6 +74,14 @@ def test_a_deferred_item_is_released_by_policy_too(house: House) -> None:
     assert run(house, dt.date(2027, 1, 1)).waiting == {"deferred": 2}
     house.write_posting(posting=[])
     assert (run(house).batches, opened(house)) == (1, {})
+
+
+def test_a_shadow_batch_can_never_become_a_live_one(house: House) -> None:
+    house.write_posting(posting=[{"entity": "US", "set": {"posting_mode": "shadow"}}])
+    house.should(invoice("i1", "2026-01-05", 100))
+    run(house)
+    with pytest.raises(IntegrityError, match="mode of a batch never changes"), house.store.write() as connection:
+        connection.execute(text("update posting_batches set mode = 'live'"))
 
 
 def test_delivery_modes_take_lines_when_they_say(house: House) -> None:
