@@ -53,6 +53,10 @@ PAYLOADS: list[tuple[str, Any, bool, str]] = [
     ("invoice.posted", changed("invoice.posted", "lines.0.amount", True), False, "data.lines[0].amount must be"),
     ("invoice.posted", changed("invoice.posted", "lines.0.amount", ...), False, "data.lines[0].amount is missing"),
     ("invoice.posted", changed("invoice.posted", "lines", [None]), False, "data.lines[0]"),
+    *(
+        (name, changed(name, "lines", 2 * EVENT_TYPES[name].example["lines"][:1]), False, "two lines with line_id")
+        for name in ("invoice.posted", "contract.booked")
+    ),
     (
         "invoice.posted",
         changed("invoice.posted", "advances", [{"payment_id": "P", "amount": 1.5}]),

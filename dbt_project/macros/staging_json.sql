@@ -59,6 +59,12 @@ group by r.{{ key }}
 {%- endmacro %}
 
 {#- Sum of the integers a JSON path finds, 0 if it finds none. -#}
+{#- Whether two values at the path (with a wildcard) are the same text. -#}
+{% macro json_values_repeat(column, path) -%}{{ return(adapter.dispatch('json_values_repeat')(column, path)) }}{%- endmacro %}
+{% macro duckdb__json_values_repeat(column, path) -%}
+list_unique(json_extract_string({{ column }}, '{{ path }}')) < len(list_filter(json_extract_string({{ column }}, '{{ path }}'), lambda v: v is not null))
+{%- endmacro %}
+
 {% macro json_sum(column, path) -%}{{ return(adapter.dispatch('json_sum')(column, path)) }}{%- endmacro %}
 {% macro duckdb__json_sum(column, path) -%}
 cast(coalesce(list_sum(cast(json_extract_string({{ column }}, '{{ path }}') as bigint[])), 0) as bigint)

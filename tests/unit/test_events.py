@@ -170,7 +170,14 @@ def test_schema_is_valid_committed_and_accepts_the_example(name: str) -> None:
     Draft202012Validator(schema).validate(event(name))
 
 
-@pytest.mark.parametrize(("name", "data"), [(name, data) for name, data, accepted, _ in PAYLOADS if not accepted])
+# JSON Schema has no word for "no two elements with the same value of this field".
+BEYOND_SCHEMA = "two lines with line_id"
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [(name, data) for name, data, accepted, words in PAYLOADS if not accepted and words != BEYOND_SCHEMA],
+)
 def test_schema_refuses_what_the_reader_refuses(name: str, data: Any) -> None:
     data = json.loads(json.dumps(data).replace(".0", ".5"))  # JSON Schema takes 9000.0 for an integer
     assert not Draft202012Validator(json_schema(EVENT_TYPES[name])).is_valid(event(name, data=data))

@@ -36,6 +36,10 @@ judged as (
                 delivered.type = 'credit_note.issued'
                 and coalesce({{ json_text('delivered.data', '$.timing') }}, '') not in ('pre_payment', 'post_payment')
                 then 'timing of a credit note must be pre_payment or post_payment'
+            when
+                delivered.type in ('invoice.posted', 'contract.booked')
+                and {{ json_values_repeat('delivered.data', '$.lines[*].line_id') }}
+                then 'two lines have the same line_id'
         end as fault,
         entities.entity_id is not null as is_entity_known
     from delivered

@@ -19,6 +19,7 @@ from revenue_assets.domain.events.fields import (
     Window,
     Word,
     refuse,
+    refuse_repeats,
 )  # fmt: skip
 
 
@@ -100,6 +101,11 @@ class InvoicePosted(Part):
     customer_balance_applied: Money | None = Field(None, description="Stored credit used; negative = amount owed added")
     advances: list[Advance] | None = Field(None, description="Advances used")
     installments: list[Installment] | None = Field(None, description="Instalments")
+
+    @model_validator(mode="after")
+    def _lines_have_ids_of_their_own(self) -> InvoicePosted:
+        refuse_repeats("line_id", [line.line_id for line in self.lines])
+        return self
 
 
 class InvoiceEnded(Part):

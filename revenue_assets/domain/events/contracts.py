@@ -18,6 +18,7 @@ from revenue_assets.domain.events.fields import (
     Whole,
     Window,
     refuse,
+    refuse_repeats,
 )  # fmt: skip
 
 LineKind = Literal["good", "service", "option"]
@@ -62,6 +63,11 @@ class ContractBooked(Part):
         None, description="Discounts proven to belong to lines"
     )
     lines: list[ContractLine] = Field(description="One obligation each")
+
+    @model_validator(mode="after")
+    def _lines_have_ids_of_their_own(self) -> ContractBooked:
+        refuse_repeats("line_id", [line.line_id for line in self.lines])
+        return self
 
 
 class Billing(Part):

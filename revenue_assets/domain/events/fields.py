@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -26,6 +26,13 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 def refuse(fix: str) -> PydanticCustomError:
     return PydanticCustomError("event_field", "{fix}", {"fix": fix})
+
+
+def refuse_repeats(name: str, values: Sequence[str]) -> None:
+    """Refuses a payload in which two lines have the same id: whatever names one of them would mean both."""
+    repeated = next((value for value in values if values.count(value) > 1), None)
+    if repeated is not None:
+        raise refuse(f"has two lines with {name} {repeated!r}: each needs its own")
 
 
 def _money(value: Any) -> Any:
