@@ -119,16 +119,21 @@ def duel(
     # Not after an answer: stopped there it may hold SQLite's only write lock, and nobody works until it goes on.
     phase = choice.choice(("asked", "received", "committed"))
     first = started(url, server, protocol, settle, limits, phase, choice.randint(1, 3), STOP)
-    stopped = _stopped(first)
+    stopped = stopped_for_good = _stopped(first)
     problem = ""
     try:
         poster(url, server, protocol, settle)
         if stopped:
             os.kill(first, signal.SIGCONT)
+            stopped_for_good = False
             ended(first, None)
         poster(url, server, protocol, settle)
     except (RuntimeError, TimeoutError) as error:
         problem = str(error)
+    finally:
+        if stopped_for_good:
+            os.kill(first, signal.SIGKILL)
+            os.waitpid(first, 0)
     requests = server.order("calls").get("requests", 0)
     counted = _count(url, server.order("copies"))
     seconds = round(time.monotonic() - began, 2)
