@@ -148,8 +148,11 @@ def snapshot(books: Books, entity_id: str, period: str) -> dict[str, Any]:
     )
     with books.store.read() as connection:
         totals = [list(row) for row in connection.execute(query_batches)]
-    file = str(books.state / "policy.parquet").replace("'", "''")
-    rules = rows(books.warehouse, f"select distinct policy_hash from read_parquet('{file}') order by 1")
+    rules = rows(
+        books.warehouse,
+        f"select distinct policy_hash from {books.booked} where entity_id = ? and posting_period <= ? order by 1",
+        [entity_id, period],
+    )
     return {
         "trial_balance": rows(books.warehouse, balance, [entity_id, period]),
         "posted_totals": totals,

@@ -163,6 +163,13 @@ def test_closing_again_is_a_no_op_and_says_so(house):
     assert len(periods.history(house.store, "US", "2026-01")) == 1
 
 
+def test_rules_of_another_entity_leave_a_closed_period_as_it_was(house):
+    """A snapshot names the rules that booked lines were computed with, not those that are in place today."""
+    first = close(house)
+    house.write_masters(policy={"UK": {"recognition": "point_in_time"}})
+    assert (close(house).status, close(house).snapshots) == ("unchanged", first.snapshots)
+
+
 def test_a_closed_period_whose_books_differ_now_is_an_error_that_names_the_part(house):
     close(house)
     reconcile(house, ("2026-01", "amount", "opp-9", 3))
