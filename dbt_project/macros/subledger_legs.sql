@@ -2,7 +2,8 @@
 
     amount_fc: what the leg opens in functional currency, or, with `is_release`, the value to fall back on when the open
     item `pool` carries nothing; an `is_balancing` leg takes what the others leave. A leg in functional currency ignores both. Legs of one entry need not balance across
-    currencies: the difference passes through currency_exchange and fx_gain / fx_loss (journal_legs). -#}
+    currencies: the difference passes through currency_exchange and fx_gain / fx_loss (journal_legs). What may be null is cast:
+    a column of bare nulls has no type, and legs are parts of one statement. -#}
 {% macro leg(relation, role, amount_tc, amount_fc='null', is_release='false', pool='null', leg_no='1', entry_id=none,
     event_type="event_type", posting_date='posting_date', service_period=none, document_type='document_type',
     document_id='document_id', line_id='null', currency='currency', product_family="'default'", customer_id='null',
@@ -18,7 +19,7 @@ select
     {{ is_prior_period }} as is_prior_period,
     {{ document_type }} as document_type,
     {{ document_id }} as document_id,
-    {{ line_id }} as line_id,
+    cast({{ line_id }} as varchar) as line_id,
     cast({{ leg_no }} as integer) as leg_no,
     {{ role }} as account_role,
     {{ currency }} as currency,
@@ -27,11 +28,11 @@ select
     cast({{ amount_fc }} as bigint) as amount_fc,
     {{ is_release }} as is_release,
     {{ is_balancing }} as is_balancing,
-    {{ pool }} as pool,
+    cast({{ pool }} as varchar) as pool,
     {{ product_family }} as product_family,
-    {{ customer_id }} as customer_id,
-    {{ jurisdiction }} as jurisdiction,
-    {{ tax_code }} as tax_code,
+    cast({{ customer_id }} as varchar) as customer_id,
+    cast({{ jurisdiction }} as varchar) as jurisdiction,
+    cast({{ tax_code }} as varchar) as tax_code,
     correlation_id
 from {{ relation }}
 where cast({{ amount_tc }} as bigint) <> 0 and {{ where }}
