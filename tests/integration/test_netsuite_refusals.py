@@ -189,7 +189,8 @@ def test_the_assertion_is_checked_for_real(tmp_path, algorithm):
 def test_no_secret_in_logs_messages_or_reprs(account, caplog, capsys):
     caplog.set_level(logging.DEBUG)
     certificate = replace(
-        account.certificate, private_key=f"-----BEGIN PRIVATE KEY-----\n{CANARY}\n-----END PRIVATE KEY-----"
+        account.certificate,
+        private_key=f"-----BEGIN PRIVATE KEY-----\n{CANARY}\n-----END PRIVATE KEY-----",  # pragma: allowlist secret
     )
     outcomes = account.adapter(certificate=certificate).submit([journal("k1")])
     assert failed(outcomes) == "auth"
@@ -286,7 +287,8 @@ def test_nobody_listens(account, tmp_path):
 # -- what others do to our journals ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("alteration", sorted(ALTERATIONS))
+# Another internal id is nothing that an adapter can know: the outbox kept the first one and compares.
+@pytest.mark.parametrize("alteration", sorted(set(ALTERATIONS) - {"id"}))
 def test_an_altered_journal_is_a_conflict_and_not_a_success(account, erp, alteration):
     erp.submit([journal("k1")])
     account.reset({"alter": alteration}, seed=7)

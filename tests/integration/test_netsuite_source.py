@@ -23,7 +23,7 @@ from revenue_assets.sources.read_back import CONTRACTS
 
 NOW = dt.datetime(2026, 11, 1, 6, 0, tzinfo=dt.UTC)
 STAGING = Path(__file__).parents[2] / "dbt_project" / "models" / "staging" / "erp"
-KEY = "0123456789abcdef0123456789abcdef"
+KEY = "0123456789abcdef0123456789abcdef"  # pragma: allowlist secret
 
 
 @pytest.fixture

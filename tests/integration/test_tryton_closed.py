@@ -61,7 +61,7 @@ def test_a_batch_for_a_period_that_the_erp_closed_waits_for_the_controller(
         found = complaint(house)
         assert (found["category"], found["owner_team"]) == ("period_closed", "Controller")
         assert found["error_message"] == "Period 2026-01 of Meridian Inc is closed in the ERP."
-        assert found["next_action"] == "Reopen the period in the ERP or re-date the batch, then replay."
+        assert found["next_action"].startswith("Reopen the period where it is closed, then replay;")
     again(house, erp_server)
     assert set(states(house).values()) == {"verified"}
     keys = [b["batch_key"] for b in outbox.all_batches(house.store)]

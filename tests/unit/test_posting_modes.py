@@ -220,4 +220,5 @@ def test_without_posting_yaml_a_document_is_what_it_always_was(house: House) -> 
     house.should(entry("e", "2026-01-05", ("accounts_receivable", 119), ("revenue", -100), ("tax_liability", -19)))
     (key,) = run(house).batch_keys
     (batch,) = outbox.all_batches(house.store)
-    assert (key, batch["content_hash"][:16]) == ("fc6ebc09ca3c748ba2d26537967765b5", "b590d25ef6214720")
+    assert key == "fc6ebc09ca3c748ba2d26537967765b5"  # pragma: allowlist secret
+    assert batch["content_hash"][:16] == "b590d25ef6214720"  # pragma: allowlist secret

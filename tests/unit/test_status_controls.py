@@ -24,6 +24,7 @@ def test_it_is_printed(capsys: pytest.CaptureFixture[str]):
     report = {
         "as_of": "2026-10-31", "tie_out": [], "variances": [], "batches": {"verified": 1, "pending": 1, "dead": 0},
         "erp_documents": 1, "periods": {}, "exceptions": by_owner(ROWS), "approvals": [{"id": "x"}],
+        "not_posted": [],
     }  # fmt: skip
     print_status(report)
     printed = capsys.readouterr().out
