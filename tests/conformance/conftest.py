@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from compiled import Compiled, compile_project
 from open_cases import CASES, Built
@@ -12,6 +14,9 @@ from revenue_assets.conformance.load import write_empty_sources, write_landing, 
 from revenue_assets.conformance.run import PROJECT, compare
 from revenue_assets.domain.calendars import variable
 from revenue_assets.state import calendars
+
+# Two builds by the benchmark's command cost more than they can find in every run.
+collect_ignore = [] if os.environ.get("REVENUE_TRIALS") == "full" else ["test_benchmark_command.py"]
 
 
 @pytest.fixture(scope="session")

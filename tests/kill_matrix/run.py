@@ -36,12 +36,12 @@ COUNTS = ("duplicates", "lost", "stuck")
 # ERPs that can refuse the late request of a poster that was stopped past its lease.
 DUELS = ("ideal", "unique_id")
 # What the default test run plays of each protocol: the behaviours that broke the designs that we did not choose.
-_HARD = ("key_expired", "no_key_late", "unique_id", "drop_after_commit", "storms", "everything")
+_HARD = ("key_expired", "no_key_late", "unique_id", "storms", "everything")
 SHORT: dict[str, dict[str, tuple[str, ...]]] = {
     "generic_rest": {"play": _HARD, "duel": DUELS},
     "generic_rest_jobs": {"play": ("everything",), "duel": ()},
-    "generic_csv": {"play": ("no_key_late", "drop_after_commit", "everything"), "duel": ("ideal",)},
-    "netsuite": {"play": ("no_key_late", "storms", "everything"), "duel": ("ideal",)},
+    "generic_csv": {"play": ("no_key_late", "everything"), "duel": ()},
+    "netsuite": {"play": ("no_key_late", "everything"), "duel": ("ideal",)},
     "netsuite_jobs": {"play": ("no_key_late",), "duel": ()},
 }
 

@@ -8,7 +8,7 @@ import pytest
 from company import Company
 from fake_erp import BEHAVIOURS
 
-SEEDS = int(os.environ.get("REVENUE_SIMULATION_SEEDS", "4"))
+SEEDS = int(os.environ.get("REVENUE_SIMULATION_SEEDS", "2"))
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
