@@ -59,7 +59,7 @@ def documents(name: str, count: int) -> list[dict[str, Any]]:
     """Outbox rows of `count` journals with LINES lines each, none like another."""
     rows = []
     for n in range(count):
-        lines = [
+        lines: list[dict[str, Any]] = [
             {
                 "line_no": i + 1, "account_role": role, "account_code": code, "currency": "USD",
                 "amount_tc": sign * (10_000 + n), "debit_fc": max(sign, 0) * (10_000 + n),
@@ -143,12 +143,9 @@ class Bare:
     def run(self, name: str, count: int) -> float:
         """Wall seconds for `count` journals."""
         rows = documents(name, count)
-        fields = outbox.Batch._fields
-        empty = dict.fromkeys(fields) | {"attempts": 0, "fence": 0, "seq": 0}
-        journals = [
-            journal_of(outbox.Batch(**(empty | {k: v for k, v in row.items() if k in fields})), 128) for row in rows
-        ]
-        values = [self.adapter._documents.values(j) for j in journals]
+        known: list[dict[str, Any]] = [{k: row.get(k) for k in outbox.Batch._fields} for row in rows]
+        journals = [journal_of(outbox.Batch(**fields), 128) for fields in known]
+        values = [self.adapter._documents.values(j, {}) for j in journals]
         context = self.adapter._masters.context(COMPANY)
         creates = [
             self._body("model.account.move.create", [values[i : i + self.size], context])

@@ -90,7 +90,7 @@ MUTATIONS = {
                 and events.recorded_time < closed.closed_to and {LINES}.event_type not like 'fx.%'""",
     ],
     "assert_reporting_balances_sum_to_nil": [
-        one("subledger.reporting_balances", "closing_rc = closing_rc + 1"),
+        one("subledger.reporting_balances", "closing_rc = closing_rc + 1", "closing_rc is not null"),
         one("subledger.reporting_balances", "closing_fc = closing_fc + 1"),
     ],
     "assert_revaluations_reverse": [
