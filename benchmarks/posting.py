@@ -173,8 +173,8 @@ def measure(erp: server.Erp, journals: int, size: int, folder: Path) -> Sides:
     limits = Limits(documents_per_call=size)
     for n in range(ROUNDS + 1):
         count = each if n else min(each, size)
-        seconds = bare.run(f"bare-{n + 1}", count)
-        plan(store, f"ours-{n + 1}", count)
+        seconds = bare.run(f"bare{size}-{n + 1}", count)
+        plan(store, f"ours{size}-{n + 1}", count)
         began, cpu = time.perf_counter(), time.process_time()
         report = drain(store, {COMPANY: adapter}, limits=limits)
         wall = time.perf_counter() - began
