@@ -23,8 +23,8 @@ from revenue_assets.audit_cli import audit
 from revenue_assets.exceptions_cli import exceptions
 from revenue_assets.period_cli import period as period_group
 from revenue_assets.policy_cli import init, policy
-from revenue_assets.posting_cli import shadow
 from revenue_assets.settings import Settings
+from revenue_assets.shadow_cli import shadow
 
 PERIOD = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from demo.simulators.server import LoopbackServer, Request, Response, dumps
 CONTROL = "/_control"
 
 
-class Face:
+class Face(ABC):
     """An `App` of the loopback server in front of one Emulator. A subclass speaks one ERP's protocol."""
 
     name = "erp"
@@ -32,18 +33,18 @@ class Face:
 
     # What a face must say.
 
+    @abstractmethod
     def answer(self, request: Request) -> Response:
         """One request of the ERP's protocol."""
-        raise NotImplementedError
 
+    @abstractmethod
     def refused(self, error: Refused) -> Response:
         """How this ERP words a refusal."""
-        raise NotImplementedError
 
-    def start(self) -> None:
+    def start(self) -> None:  # noqa: B027 - most faces do nothing besides answering
         """Begins what it does besides answering; `stop` ends it."""
 
-    def stop(self) -> None:
+    def stop(self) -> None:  # noqa: B027
         """See `start`."""
 
     def settle(self) -> None:
