@@ -31,9 +31,9 @@ test: install  ## the default test run
 test-full: install  ## longer trials: more seeds, more kills
 	@REVENUE_TRIALS=full REVENUE_KILL_SEEDS=200 REVENUE_LONG=1 $(BIN)/python -m pytest -n 2 --no-loadscope-reorder $(ARGS)
 
-kill-matrix: install  ## posting processes killed over every adapter protocol and ERP behaviour: SEEDS=10 trials a cell from FROM=0
-	@$(BIN)/python tests/kill_matrix/run.py --seeds $(or $(SEEDS),10) --from $(or $(FROM),0) --report .cache/kill-matrix.json $(ARGS)
-	@$(BIN)/python tests/kill_matrix/run.py --seeds $(or $(SEEDS),10) --from $(or $(FROM),0) --report .cache/kill-matrix-stopped.json --duel $(ARGS)
+kill-matrix: install  ## posting processes killed over every adapter protocol and ERP behaviour: SEEDS=10 trials a cell from FROM=0, JOBS=1 at a time
+	@$(BIN)/python tests/kill_matrix/run.py --seeds $(or $(SEEDS),10) --from $(or $(FROM),0) --jobs $(or $(JOBS),1) --report .cache/kill-matrix.json $(ARGS)
+	@$(BIN)/python tests/kill_matrix/run.py --seeds $(or $(SEEDS),10) --from $(or $(FROM),0) --jobs $(or $(JOBS),1) --report .cache/kill-matrix-stopped.json --duel $(ARGS)
 
 simulate: install  ## posting under simulated faults: SEEDS=3000 seeds from FROM=0, every promise checked after each step
 	@$(BIN)/python tests/simulation/run.py --seeds $(or $(SEEDS),3000) --from $(or $(FROM),0)

@@ -1,4 +1,7 @@
-"""The ERPs of the kill matrix: each an emulator in a process of its own, and how a poster reaches it."""
+"""The ERPs of the kill matrix: each an emulator in a process of its own, and how a poster reaches it.
+
+Adapters are imported here, before posters are forked: a thousand posters need not import them a thousand times.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from demo.erp_emulators.ledger import EXPONENTS
+from demo.erp_emulators.netsuite_login import Integration
+from demo.erp_emulators.rest import TOKEN
+from revenue_assets.domain.config_erp import NetSuiteOptions
+from revenue_assets.domain.config_erp_generic import DropOptions, GenericOptions
+from revenue_assets.posting.erp.generic_csv import GenericCsvErp
+from revenue_assets.posting.erp.generic_rest import GenericRestErp
+from revenue_assets.posting.erp.netsuite import NetSuiteErp
 from revenue_assets.posting.erp.port import ErpPort
+from revenue_assets.sources.netsuite_auth import Certificate
 
 COMPANIES = {"US Inc": "USD", "UK Inc": "GBP", "DE Inc": "EUR"}
 ACCOUNTS = ("1000", "1100", "1999", "2100", "2200", "4000", "4010")
@@ -45,27 +56,15 @@ class Protocol:
 
 
 def _rest(server: Server, settle: float, mode: Any = "sync") -> ErpPort:
-    from demo.erp_emulators.rest import TOKEN
-    from revenue_assets.domain.config_erp_generic import GenericOptions
-    from revenue_assets.posting.erp.generic_rest import GenericRestErp
-
     options = GenericOptions(mode=mode, settle_seconds=settle, batch_size_max=2)
     return GenericRestErp(server.url, {"token": TOKEN}, options, EXPONENTS)
 
 
 def _drop(server: Server, settle: float) -> ErpPort:
-    from revenue_assets.domain.config_erp_generic import DropOptions
-    from revenue_assets.posting.erp.generic_csv import GenericCsvErp
-
     return GenericCsvErp(server.root / "drop", DropOptions(settle_seconds=settle, batch_size_max=2), EXPONENTS)
 
 
 def _netsuite(server: Server, settle: float, mode: str = "sync") -> ErpPort:
-    from demo.erp_emulators.netsuite_login import Integration
-    from revenue_assets.domain.config_erp import NetSuiteOptions
-    from revenue_assets.posting.erp.netsuite import NetSuiteErp
-    from revenue_assets.sources.netsuite_auth import Certificate
-
     known = Integration(server.root).credentials
     certificate = Certificate(known["client_id"], known["certificate_id"], known["private_key"], "ES256")
     options = NetSuiteOptions.model_validate({"account": "TSTDRV1", "algorithm": "ES256", "mode": mode})

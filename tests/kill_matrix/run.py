@@ -20,6 +20,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -27,6 +30,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "faults"), str(HERE.parent / "unit"
 
 from erps import PROTOCOLS, running  # noqa: E402
 from house import build  # noqa: E402
+from killing import fork  # noqa: E402
 from stamina.instrumentation import set_on_retry_hooks  # noqa: E402
 from trial import SETTLE_SECONDS, Result, duel, make_template, play  # noqa: E402
 
@@ -46,22 +50,70 @@ SHORT: dict[str, dict[str, tuple[str, ...]]] = {
 }
 
 
+def cells(args: argparse.Namespace) -> list[tuple[int, str, str]]:
+    """(seed, protocol, behaviour) of all trials asked for, seed by seed, so that a run that is cut short has played
+    every cell alike."""
+    how = "duel" if args.duel else "play"
+    asked = itertools.product(seeds(args), args.protocol or list(PROTOCOLS), args.behaviour or BEHAVIOURS)
+    return [
+        (seed, name, behaviour)
+        for seed, name, behaviour in asked
+        if (not args.short or behaviour in SHORT[name][how]) and (not args.duel or behaviour in DUELS)
+    ]
+
+
 def trials(args: argparse.Namespace, root: Path) -> Iterator[Result]:
-    """All trials asked for, seed by seed, so that a run that is cut short has played every cell alike."""
+    """All trials asked for, as they end. They mostly wait for settle times, so several players share a machine; each
+    is a process with emulators of its own. A player that dies is an error, not a shorter report."""
     template = root / "template.sqlite"
     make_template(template, build)
+    work = cells(args)
+    if args.jobs == 1:
+        yield from played(args, root, template, work)
+        return
+    players, pipes = [], {}
+    for number in range(args.jobs):
+        ours, theirs = Pipe(duplex=False)
+        mine = work[number :: args.jobs]
+        players.append(fork(partial(_player, args, root / str(number), template, mine, theirs)))
+        theirs.close()
+        pipes[ours] = len(mine)
+    while pipes:
+        for pipe in wait(list(pipes)):
+            assert isinstance(pipe, Connection)
+            try:
+                yield pipe.recv()
+                pipes[pipe] -= 1
+            except EOFError:
+                if pipes.pop(pipe) and not args.minutes:
+                    raise RuntimeError("a player of the kill matrix died; its output stands above") from None
+    for pid in players:
+        os.waitpid(pid, 0)
+
+
+def _player(
+    args: argparse.Namespace, root: Path, template: Path, work: list[tuple[int, str, str]], pipe: Connection
+) -> None:
+    """Plays its share; with --minutes it begins no trial once they are over."""
+    began = time.monotonic()
+    for result in played(args, root, template, work):
+        pipe.send(result)
+        if args.minutes and time.monotonic() - began > args.minutes * 60:
+            return
+
+
+def played(args: argparse.Namespace, root: Path, template: Path, work: list[tuple[int, str, str]]) -> Iterator[Result]:
+    """The trials of `work`, one after the other, against emulators that live as long as they do."""
     with ExitStack() as stack:
-        names = args.protocol or list(PROTOCOLS)
-        servers = {name: stack.enter_context(running(PROTOCOLS[name].face, root / name)) for name in names}
-        for seed in seeds(args):
-            for name, behaviour in itertools.product(names, args.behaviour or BEHAVIOURS):
-                how = "duel" if args.duel else "play"
-                if (args.short and behaviour not in SHORT[name][how]) or (args.duel and behaviour not in DUELS):
-                    continue
-                folder = root / f"{name}-{behaviour}-{seed}"
-                what = (template, folder, servers[name], name, PROTOCOLS[name], behaviour, seed, args.settle)
-                yield duel(*what) if args.duel else play(*what, args.late)
-                shutil.rmtree(folder)
+        servers = {
+            name: stack.enter_context(running(PROTOCOLS[name].face, root / name))
+            for name in sorted({name for _, name, _ in work})
+        }
+        for seed, name, behaviour in work:
+            folder = root / f"{name}-{behaviour}-{seed}"
+            what = (template, folder, servers[name], name, PROTOCOLS[name], behaviour, seed, args.settle)
+            yield duel(*what) if args.duel else play(*what, args.late)
+            shutil.rmtree(folder)
 
 
 def seeds(args: argparse.Namespace) -> range:
@@ -72,8 +124,8 @@ def report(results: list[Result], seconds: float) -> str:
     """The table: a row per protocol and behaviour, and the sums."""
     head = f"{'protocol':<20}{'ERP behaviour':<20}{'trials':>7}{'kills':>7}{'requests':>10}"
     lines = [head + "".join(f"{name:>12}" for name in COUNTS) + f"{'other':>7}"]
-    cells = sorted({(r.protocol, r.behaviour) for r in results})
-    for protocol, behaviour in [*cells, ("all", "")]:
+    played_cells = sorted({(r.protocol, r.behaviour) for r in results})
+    for protocol, behaviour in [*played_cells, ("all", "")]:
         own = [r for r in results if protocol == "all" or (r.protocol, r.behaviour) == (protocol, behaviour)]
         counts = "".join(f"{sum(getattr(r, name) for r in own):>12}" for name in COUNTS)
         other = sum(r.broken and not any(getattr(r, name) for name in COUNTS) for r in own)
@@ -94,6 +146,7 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="of each protocol, what the default test run plays")
     parser.add_argument("--duel", action="store_true", help="instead of kills: a poster stopped past its lease")
     parser.add_argument("--report", type=Path, help="where the JSON report goes")
+    parser.add_argument("--jobs", type=int, default=1, help="trials at a time (default 1)")
     parser.add_argument("--minutes", type=float, default=0.0, help="start no trial after this long (default: no limit)")
     parser.add_argument(
         "--settle", type=float, default=SETTLE_SECONDS,
@@ -113,9 +166,10 @@ def main() -> int:
                 print(f"BROKEN: {result}\n  repeat: python {os.path.relpath(__file__)} --protocol {result.protocol} "
                       f"--behaviour {result.behaviour.removeprefix('stopped, ')} --seed {result.seed}"
                       f"{' --duel' if args.duel else ''}", flush=True)  # fmt: skip
-            if args.minutes and time.monotonic() - began > args.minutes * 60:
-                print(f"{args.minutes:g} minutes are over; the rest was not played.")
+            if args.jobs == 1 and args.minutes and time.monotonic() - began > args.minutes * 60:
                 break
+    if len(results) < len(cells(args)):
+        print(f"{args.minutes:g} minutes are over; {len(cells(args)) - len(results)} trials were not played.")
     print(report(results, time.monotonic() - began))
     if args.report:
         args.report.parent.mkdir(parents=True, exist_ok=True)
