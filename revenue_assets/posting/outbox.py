@@ -19,9 +19,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import func, select
 
 from revenue_assets.domain import posting_state as state
+from revenue_assets.posting.company import CompanyReport
 from revenue_assets.posting.erp.port import ErpPort
 from revenue_assets.posting.steps import Limits
-from revenue_assets.posting.worker import CompanyReport, CompanyWorker
+from revenue_assets.posting.worker import CompanyWorker
 from revenue_assets.store import audit, circuits, exceptions, leases, outbox
 from revenue_assets.store.approvals import REJECTED
 from revenue_assets.store.clock import SYSTEM_CLOCK, Clock

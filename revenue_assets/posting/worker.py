@@ -1,111 +1,50 @@
-"""One drain of one ERP company: requests to the ERP, each between two store transactions.
+"""One drain of one ERP company's documents: requests to the ERP, each between two store transactions.
 
-The order of things that makes it exactly-once is here; what an answer means is in `steps`, what may be written is in
-`store.outbox`.
+The order of things that makes it exactly-once is here; lease, circuit and rounds are in `company`, what an answer means
+is in `steps`, what may be written is in `store.outbox`.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import TypeVar
 
 from sqlalchemy import func, select
 
 from revenue_assets.domain import posting_state as state
-from revenue_assets.domain.failures import backoff_seconds
 from revenue_assets.posting import steps
+from revenue_assets.posting.company import OUTAGE_ATTEMPTS, READ_CHUNK, CompanyDrain, CompanyReport
 from revenue_assets.posting.erp.delivery import deliver
 from revenue_assets.posting.erp.documents import unfit
 from revenue_assets.posting.erp.port import ErpError, ErpPort, Failure, Journal, Outcome
 from revenue_assets.posting.steps import Limits
-from revenue_assets.store import audit, circuits, exceptions, leases, outbox
+from revenue_assets.store import audit, exceptions, leases, outbox
 from revenue_assets.store.clock import Clock
 from revenue_assets.store.engine import Store
 from revenue_assets.store.outbox import Batch, Step
 from revenue_assets.store.tables import posting_attempts, posting_batches
 
 T = TypeVar("T")
-# A batch that has waited this many sends for an ERP that is down becomes visible as an exception; it still retries.
-OUTAGE_ATTEMPTS = 5
-# Ids in one look-up or read-back.
-READ_CHUNK = 200
 
 
-@dataclass
-class CompanyReport:
-    """What one drain did for one ERP company. Counts are batches."""
-
-    company: str
-    sent: int = 0
-    verified: int = 0
-    found: int = 0
-    dead: int = 0
-    waiting: int = 0
-    next_due: dt.datetime | None = None
-    paused: str | None = None
-    held_elsewhere: str | None = None
-    stopped: bool = False
-
-
-class CompanyWorker:
-    """One drain of one company. Each method is one request to the ERP between two store transactions."""
+class CompanyWorker(CompanyDrain):
+    """One drain of one company's batches. Each move is one request to the ERP between two store transactions."""
 
     def __init__(
         self, store: Store, port: ErpPort, company: str, clock: Clock, limits: Limits, stopping: Callable[[], bool],
         progress: Callable[[CompanyReport], None] | None,
     ) -> None:  # fmt: skip
-        self.store, self.port, self.company, self.clock, self.limits = store, port, company, clock, limits
-        self.stopping, self.progress = stopping, progress
-        self.capabilities = port.capabilities
-        self.report = CompanyReport(company)
-        self.lease: leases.Lease
+        super().__init__(store, port.capabilities, company, clock, limits, stopping, progress)
+        self.port = port
 
-    def run(self) -> CompanyReport:
-        """The whole drain of the company, under its lease. A lost lease ends it; the new holder goes on."""
-        # An ERP that wants one writer for all its companies gets one lease for all of them besides each company's own.
-        wide = f"erp-tenant:{self.capabilities.vendor}" if self.capabilities.writer_scope == "tenant" else None
-        how: dict[str, Any] = {
-            "ttl_seconds": self.limits.lease_seconds,
-            "wait_seconds": self.limits.lease_wait_seconds,
-            "clock": self.clock,
-        }
-        try:
-            with (
-                leases.held(self.store, wide, **how) if wide else _nothing(),
-                leases.held(self.store, f"erp:{self.company}", **how) as self.lease,
-            ):
-                self._adopt_orphans()
-                self._work(self.clock.now() + dt.timedelta(seconds=self.limits.max_wait_seconds))
-        except leases.LeaseHeld as held:
-            self.report.held_elsewhere = str(held)
-        except leases.LeaseLost as lost:
-            self.report.held_elsewhere = str(lost)
-        self._count_waiting()
-        return self.report
+    def _moves(self) -> Sequence[Callable[[], bool]]:
+        return self._look_up, self._poll, self._send, self._read_back
 
-    def _work(self, deadline: dt.datetime) -> None:
-        """Rounds of look-up, send, poll and read-back until nothing can move before `deadline`."""
-        while not self.stopping():
-            pause = self._paused_until()
-            moved = False
-            if pause is None:
-                for move in (self._look_up, self._poll, self._send, self._read_back):
-                    if self.stopping() or self._paused_until() is not None:
-                        break
-                    moved |= move()
-            if moved:
-                continue
-            with self.store.read() as connection:
-                due = outbox.next_due(connection, self.company)
-            pause = self._paused_until()
-            wake = max(due, pause) if due and pause else due
-            if wake is None or max(wake, self.clock.now()) > deadline:
-                return
-            self.clock.sleep(min(1.0, max(0.05, (wake - self.clock.now()).total_seconds())))
-        self.report.stopped = True
+    def _next_due(self) -> dt.datetime | None:
+        with self.store.read() as connection:
+            return outbox.next_due(connection, self.company)
 
     def _adopt_orphans(self) -> None:
         """`sent` rows of an earlier holder: its request may still be in flight, so they settle from now on."""
@@ -170,12 +109,6 @@ class CompanyWorker:
             self._submit(sound)
         return True
 
-    def _call_size(self) -> int:
-        """Documents in the next call: one while the circuit is half open, so that a probe risks little."""
-        with self.store.read() as connection:
-            half_open = circuits.of(connection, self.company).failures >= self.limits.breaker_failures
-        return 1 if half_open else max(1, min(self.limits.documents_per_call, self.capabilities.batch_size_max))
-
     def _submit(self, work: list[tuple[Batch, Journal]]) -> None:
         """Intents committed, then one call, then its outcomes committed. A crash in between leaves `sent` rows."""
         now = self.clock.now()
@@ -229,14 +162,7 @@ class CompanyWorker:
             for batch, key in asked
         ]
         self._apply(answered)
-        failures = [by_key[key].failure for _, key in asked if key in by_key]
-        retried = [f for f in failures if f is not None and f.retry]
-        if failures and len(retried) == len(failures):
-            self._failed_call(retried[0])
-        elif any(f.failure_class == "throttled" for f in retried):
-            self._failed_call(next(f for f in retried if f.failure_class == "throttled"))
-        else:
-            self._answered()
+        self._count_call([by_key[key].failure for _, key in asked if key in by_key])
 
     def _read_back(self) -> bool:
         """Posted -> verified, by what the ERP holds now."""
@@ -312,61 +238,15 @@ class CompanyWorker:
 
     def _ask(self, action: str, asked: list[tuple[Batch, Journal]], call: Callable[[], T]) -> T | None:
         """A read of the ERP; None if it gave no answer, and then the batches stay as they are and come back later."""
-        try:
-            return call()
-        except ErpError as error:
-            failure = error.failure
-        except Exception as error:
-            failure = Failure("unavailable", f"The ERP adapter failed: {type(error).__name__}.", str(error))
-        batches = [batch for batch, _ in asked]
-        now = self.clock.now()
-        self._failed_call(failure)
-        with self.store.read() as connection:
-            times = circuits.of(connection, self.company).failures
-        wait = failure.retry_after or backoff_seconds(
-            times, self.company, base=self.limits.backoff_base_seconds, cap=self.limits.backoff_cap_seconds
-        )
-        later = {
-            "next_attempt_at": now + dt.timedelta(seconds=wait),
-            "last_error_class": failure.failure_class,
-            "last_error": failure.message,
-        }
-        again = [b for b in batches if b.status in state.TRANSITIONS[b.status]]
+        answer = self._answer(call)
+        if not isinstance(answer, Failure):
+            return answer
+        later = self._later(answer)
+        again = [b for b, _ in asked if b.status in state.TRANSITIONS[b.status]]
         self._apply(
-            [Step(b, b.status, action, "no answer", later, failure.failure_class, failure.message) for b in again]
+            [Step(b, b.status, action, "no answer", later, answer.failure_class, answer.message) for b in again]
         )
         return None
-
-    def _failed_call(self, failure: Failure) -> None:
-        """Counts a failed call; at the limit, and at once when the ERP asks for it, the circuit opens."""
-        now = self.clock.now()
-        with self.store.write() as connection:
-            times = circuits.of(connection, self.company).failures + 1
-            wait = failure.retry_after
-            if wait is None and times >= self.limits.breaker_failures:
-                over = times - self.limits.breaker_failures + 1
-                wait = backoff_seconds(
-                    over, self.company, base=self.limits.backoff_base_seconds, cap=self.limits.backoff_cap_seconds
-                )
-            until = None if wait is None else now + dt.timedelta(seconds=wait)
-            circuits.put(
-                connection, self.company, circuits.Circuit(times, until, f"{failure.failure_class}: {failure.message}")
-            )
-        self.report.paused = failure.message if wait is not None else None
-
-    def _answered(self) -> None:
-        """The ERP answered: the circuit is closed again."""
-        with self.store.read() as connection:
-            healthy = circuits.of(connection, self.company) == circuits.Circuit()
-        if not healthy:
-            with self.store.write() as connection:
-                circuits.put(connection, self.company, circuits.Circuit())
-        self.report.paused = None
-
-    def _paused_until(self) -> dt.datetime | None:
-        with self.store.read() as connection:
-            circuit = circuits.of(connection, self.company)
-        return circuit.paused_until if circuit.is_paused(self.clock.now()) else None
 
     def _count_waiting(self) -> None:
         with self.store.read() as connection:
@@ -377,7 +257,3 @@ class CompanyWorker:
             )
             self.report.next_due = outbox.next_due(connection, self.company)
 
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield

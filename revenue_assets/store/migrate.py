@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, inspect, text
 
-HEAD = "0005"
+HEAD = "0006"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 # Any number; PostgreSQL serialises two upgrades that start together on it.
 _ADVISORY_LOCK = 7_205_114_021

@@ -200,6 +200,56 @@ posting_attempts = Table(
     comment="Append-only: every intent, request outcome, look-up and read-back of a batch",
 )  # fmt: skip
 
+schedule_updates = Table(
+    "schedule_updates", metadata,
+    Column("update_key", String(64), primary_key=True),
+    Column("schedule_key", String(32), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("seq", BigInteger, nullable=False, unique=True),
+    Column("entity_id", String(32), nullable=False),
+    Column("erp_company", String(200), nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("total_tc", BigInteger, nullable=False),
+    Column("content_hash", String(64), nullable=False),
+    Column("document_json", Text, nullable=False),
+    Column("created_at", DateTime, nullable=False),
+    # What changes while the version is on its way:
+    Column("status", String(20), nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", DateTime),
+    Column("settle_until", DateTime),
+    Column("sent_at", DateTime),
+    Column("verified_at", DateTime),
+    Column("erp_schedule_id", String(200)),
+    Column("last_error_class", String(50)),
+    Column("last_error", Text),
+    UniqueConstraint("schedule_key", "version"),
+    CheckConstraint(
+        "status in ('planned', 'sent', 'uncertain', 'taken', 'verified', 'superseded', 'dead')", name="status"
+    ),
+    CheckConstraint("status <> 'verified' or erp_schedule_id is not null", name="verified_has_id"),
+    CheckConstraint("version > 0", name="version"),
+    Index("ix_schedule_updates_work", "erp_company", "status", "next_attempt_at"),
+    comment="Outbox of revenue schedules: one row per version of a schedule that an ERP runs",
+)  # fmt: skip
+
+schedule_attempts = Table(
+    "schedule_attempts", metadata,
+    Column("attempt_id", Serial, primary_key=True, autoincrement=True),
+    Column("update_key", ForeignKey("schedule_updates.update_key"), nullable=False),
+    Column("attempt_no", Integer, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("action", String(20), nullable=False),
+    Column("at", DateTime, nullable=False),
+    Column("outcome", String(20), nullable=False),
+    Column("error_class", String(50)),
+    Column("detail", Text),
+    Index("ix_schedule_attempts_update_key", "update_key"),
+    comment="Append-only: every intent, outcome, look-up and read-back of a schedule version",
+)  # fmt: skip
+
 erp_circuits = Table(
     "erp_circuits",
     metadata,
