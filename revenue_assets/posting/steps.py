@@ -13,7 +13,7 @@ from typing import Any
 
 from revenue_assets.domain import posting_state as state
 from revenue_assets.domain.failures import backoff_seconds, failure
-from revenue_assets.posting.erp.documents import Difference, compare, short_key
+from revenue_assets.posting.erp.documents import Difference, as_json, compare, short_key
 from revenue_assets.posting.erp.port import (
     Application,
     Customer,
@@ -24,6 +24,7 @@ from revenue_assets.posting.erp.port import (
     Outcome,
     PostedDocument,
 )  # fmt: skip
+from revenue_assets.store.audit import canonical
 from revenue_assets.store.exceptions import Item
 from revenue_assets.store.outbox import Batch, Step, content_hash
 
@@ -179,13 +180,14 @@ def after_read_back(
         differences.append(Difference("state", None, "posted", document.state))
     if document.document_id != batch.erp_document_id:
         differences.append(Difference("document id", None, str(batch.erp_document_id), document.document_id))
+    held = canonical(as_json(document))
     if differences:
-        return _mismatch(batch, differences)
+        return _mismatch(batch, differences)._replace(read_back=held)
     fields: dict[str, Any] = {
         "verified_at": now, "next_attempt_at": None, "settle_until": None, "last_error_class": None, "last_error": None,
         "erp_document_number": document.number or batch.erp_document_number,
     }  # fmt: skip
-    return Step(batch, state.VERIFIED, "read back", "equal", fields)
+    return Step(batch, state.VERIFIED, "read back", "equal", fields, read_back=held)
 
 
 def dead_letter(step: Step, now: dt.datetime) -> Item:

@@ -17,10 +17,19 @@ from revenue_assets.domain import posting_state as state
 from revenue_assets.domain.periods import HARD_CLOSED
 from revenue_assets.store import audit
 from revenue_assets.store.engine import Store, StoreError
-from revenue_assets.store.tables import approval_limits, periods, posting_attempts, posting_batch_lines, posting_batches
+from revenue_assets.store.tables import (
+    approval_limits,
+    periods,
+    posting_attempts,
+    posting_batch_lines,
+    posting_batches,
+    posting_read_backs,
+)
 
 B = posting_batches.c
 LIVE, SHADOW = "live", "shadow"
+# What the audit log calls the keeping of an ERP's document.
+READ_BACK = "read back"
 
 
 class KeyConflict(StoreError):
@@ -65,7 +74,8 @@ _MOVING = frozenset(
 
 
 class Step(NamedTuple):
-    """One transition of one batch, with what is noted about it."""
+    """One transition of one batch, with what is noted about it. `read_back`: the ERP's document as canonical JSON, kept
+    as evidence."""
 
     batch: Batch
     status: str
@@ -74,6 +84,7 @@ class Step(NamedTuple):
     values: Mapping[str, Any] = MappingProxyType({})
     error_class: str | None = None
     detail: str | None = None
+    read_back: str | None = None
 
 
 def content_hash(document_json: str) -> str:
@@ -222,8 +233,28 @@ def apply(
         out.append(after)
     if attempts:
         connection.execute(insert(posting_attempts), attempts)
-    audit.record(connection, now, entries)
+    audit.record(connection, now, entries + _keep_read_backs(connection, steps, now, actor))
     return out
+
+
+def _keep_read_backs(connection: Connection, steps: Sequence[Step], now: dt.datetime, actor: str) -> list[audit.Entry]:
+    """Stores the ERP's documents that came with the steps; returns the log's entries about them, with their hashes."""
+    rows = [
+        {
+            "batch_key": step.batch.batch_key,
+            "at": now,
+            "outcome": step.outcome,
+            "document_json": step.read_back,
+            "content_hash": content_hash(step.read_back),
+        }
+        for step in steps
+        if step.read_back is not None
+    ]
+    if rows:
+        connection.execute(insert(posting_read_backs), rows)
+    return [
+        audit.Entry(actor, READ_BACK, f"batch:{r['batch_key']}", None, r["content_hash"], r["outcome"]) for r in rows
+    ]
 
 
 def lines_of(connection: Connection, batch_keys: Sequence[str]) -> dict[str, list[dict[str, Any]]]:

@@ -200,6 +200,18 @@ posting_attempts = Table(
     comment="Append-only: every intent, request outcome, look-up and read-back of a batch",
 )  # fmt: skip
 
+posting_read_backs = Table(
+    "posting_read_backs", metadata,
+    Column("read_back_id", Serial, primary_key=True, autoincrement=True),
+    Column("batch_key", ForeignKey("posting_batches.batch_key"), nullable=False),
+    Column("at", DateTime, nullable=False),
+    Column("outcome", String(20), nullable=False),
+    Column("document_json", Text, nullable=False),
+    Column("content_hash", String(64), nullable=False),
+    Index("ix_posting_read_backs_batch_key", "batch_key"),
+    comment="Append-only: the ERP document as it was read back and compared with what was sent",
+)  # fmt: skip
+
 schedule_updates = Table(
     "schedule_updates", metadata,
     Column("update_key", String(64), primary_key=True),

@@ -7,6 +7,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from revenue_assets.posting.erp.port import (
     Application,
@@ -175,6 +176,20 @@ def compare(expected: Journal, actual: PostedDocument) -> list[Difference]:
     if expected.kind != "journal" or actual.kind != "journal":
         found += _detail_differences(expected, actual)
     return found + _line_differences(expected, actual)
+
+
+def as_json(document: PostedDocument) -> dict[str, Any]:
+    """The document as it is kept as evidence: all that `compare` looks at, dates as they are, no texts of lines."""
+    line = ("line_no", "account_code", "debit", "credit", "currency", "amount_tc")
+    head = ("key", "document_id", "number", "state", "company", "accounting_date", "period", "functional_currency",
+            "kind", "customer_id", "reference", "due_date")  # fmt: skip
+    return {name: getattr(document, name) for name in head} | {
+        "lines": [{name: getattr(one, name) for name in line} for one in document.lines],
+        "applies_to": [
+            {"reference": x.reference, "amount_tc": x.amount_tc, "currency": x.currency} for x in document.applies_to
+        ],
+        "defects": list(document.defects),
+    }
 
 
 def _detail_differences(expected: Journal, actual: PostedDocument) -> list[Difference]:
