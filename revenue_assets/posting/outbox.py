@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from revenue_assets.domain import posting_state as state
 from revenue_assets.posting.company import CompanyReport
@@ -70,18 +70,15 @@ def ready(store: Store, *, clock: Clock = SYSTEM_CLOCK, relaunch_seconds: float 
         busy = leases.live_names(connection, now)
         out = []
         for company in _companies(connection):
-            due = outbox.due(connection, company, now, state.WORKABLE, 1_000_000)
             name = f"erp:{company}"
-            if not due or name in busy or circuits.of(connection, company).is_paused(now):
+            if name in busy or circuits.of(connection, company).is_paused(now):
+                continue
+            number, oldest = outbox.backlog(connection, company, now)
+            if not number:
                 continue
             attempt = leases.fence_of(connection, name) + 1
             slot = int((now - dt.datetime(1970, 1, 1)).total_seconds() // relaunch_seconds)  # noqa: DTZ001
-            created = connection.scalar(
-                select(func.min(posting_batches.c.created_at)).where(
-                    posting_batches.c.batch_key.in_([b.batch_key for b in due[:500]])
-                )
-            )
-            out.append(Work(company, len(due), attempt, f"post:{company}:{attempt}:{slot}", created or now))
+            out.append(Work(company, number, attempt, f"post:{company}:{attempt}:{slot}", oldest or now))
     return out
 
 

@@ -67,6 +67,6 @@ def hold(store: Store, journal: Journal, connection: duckdb.DuckDBPyConnection, 
     ).fetchall()
     now = clock.now()
     with store.write() as writer:
-        log = [entry for (key,) in whole for entry in exceptions.clear_batch(writer, key, now)]
+        log = exceptions.clear_batches(writer, [key for (key,) in whole], now)
         audit.record(writer, now, log)
     return connection.execute("select count(*) from taken_back").fetchall()[0][0]

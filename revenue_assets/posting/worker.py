@@ -214,7 +214,9 @@ class CompanyWorker(CompanyDrain):
             return outbox.due(connection, self.company, self.clock.now(), statuses, limit)
 
     def _apply(self, to_write: Sequence[Step]) -> list[Batch]:
-        """Writes the steps, their exceptions and the lease's renewal in one transaction."""
+        """Writes the steps, their exceptions and the lease's renewal in one transaction; nothing for no steps."""
+        if not to_write:
+            return []
         now = self.clock.now()
         with self.store.write() as connection:
             leases.renew(connection, self.lease, now)
@@ -222,17 +224,18 @@ class CompanyWorker(CompanyDrain):
             for step in to_write:
                 if step.status == state.DEAD:
                     log.append(exceptions.raise_one(connection, "posting", steps.dead_letter(step, now), now))
-                elif step.status == state.VERIFIED:
-                    log += exceptions.clear_batch(connection, step.batch.batch_key, now)
                 elif steps.is_overdue(step):
                     log.append(exceptions.raise_one(connection, "posting", steps.overdue(step, now), now))
                 elif step.error_class is not None and step.batch.attempts == OUTAGE_ATTEMPTS:
                     log.append(exceptions.raise_one(connection, "posting", steps.outage(step, now), now))
+            verified = [step.batch.batch_key for step in to_write if step.status == state.VERIFIED]
+            if verified:
+                log += exceptions.clear_batches(connection, verified, now)
             after = outbox.apply(connection, to_write, self.lease.fence, self.lease.holder, now)
             audit.record(connection, now, log)
-        self.report.verified += sum(s.status == state.VERIFIED for s in to_write)
+        self.report.verified += len(verified)
         self.report.dead += sum(s.status == state.DEAD for s in to_write)
-        if to_write and self.progress is not None:
+        if self.progress is not None:
             self.progress(self.report)
         return after
 
@@ -256,4 +259,3 @@ class CompanyWorker(CompanyDrain):
                 connection.scalar(select(func.count()).select_from(posting_batches).where(mine, live)) or 0
             )
             self.report.next_due = outbox.next_due(connection, self.company)
-

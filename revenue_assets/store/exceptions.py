@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -126,11 +126,8 @@ def sync(connection: Connection, origin: str, items: Iterable[Item], now: dt.dat
     gone = [key for key, old in known.items() if key not in seen and old["status"] != RESOLVED]
     if new:
         connection.execute(insert(exceptions), new)
-    for rows in (updates, [_cleared_row(key, now) for key in gone]):
-        if rows:
-            columns = [c for c in rows[0] if c != "key_"]
-            statement = update(exceptions).where(exceptions.c.exception_id == bindparam("key_"))
-            connection.execute(statement.values({c: bindparam(c) for c in columns}), rows)
+    _update(connection, updates)
+    _update(connection, [_cleared_row(key, now) for key in gone])
     log += [_entry("system", row["exception_id"], None, OPEN, row["category"]) for row in new]
     log += [_entry("system", key, known[key]["status"], RESOLVED, CLEARED) for key in gone]
     audit.record(connection, now, log)
@@ -159,18 +156,23 @@ def raise_one(connection: Connection, origin: str, item: Item, now: dt.datetime)
     return _entry("system", key, None if old is None else old["status"], after, item.category)
 
 
-def clear_batch(connection: Connection, batch_key: str, now: dt.datetime) -> list[audit.Entry]:
-    """Clears every open exception about one posting batch; the batch went on. Returns the audit entries to record."""
+def clear_batches(connection: Connection, batch_keys: Sequence[str], now: dt.datetime) -> list[audit.Entry]:
+    """Clears every open exception about these posting batches; they went on. Returns the audit entries to record."""
     mine = and_(
-        exceptions.c.idempotency_key == batch_key, exceptions.c.origin == "posting", exceptions.c.status != RESOLVED
-    )
+        exceptions.c.origin == "posting", exceptions.c.status.in_(STATUSES - {RESOLVED}),
+        exceptions.c.idempotency_key.in_(batch_keys),
+    )  # fmt: skip
     query = select(exceptions.c.exception_id, exceptions.c.status).where(mine)
-    found: dict[str, str] = dict(connection.execute(query).all())
-    for key in found:
-        row = _cleared_row(key, now)
-        row.pop("key_")
-        connection.execute(update(exceptions).where(exceptions.c.exception_id == key).values(**row))
+    found: dict[str, str] = dict(connection.execute(query.order_by(exceptions.c.exception_id)).all())
+    _update(connection, [_cleared_row(key, now) for key in found])
     return [_entry("system", key, status, RESOLVED, CLEARED) for key, status in found.items()]
+
+
+def _update(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes rows of the same columns; `key_` is the exception."""
+    if rows:
+        statement = update(exceptions).where(exceptions.c.exception_id == bindparam("key_"))
+        connection.execute(statement.values({c: bindparam(c) for c in rows[0] if c != "key_"}), rows)
 
 
 def ready_for_replay(connection: Connection, batch_key: str, actor: str, note: str | None) -> list[audit.Entry]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, DateTime, and_, bindparam, case, func, insert, literal, or_, select, update
 
 from revenue_assets.domain import posting_state as state
 from revenue_assets.domain.periods import HARD_CLOSED
@@ -143,15 +143,26 @@ def _approval(batch: Mapping[str, Any], limits: Mapping[str, int]) -> dict[str, 
 def due(connection: Connection, company: str, now: dt.datetime, statuses: Iterable[str], limit: int) -> list[Batch]:
     """Live batches of one ERP company in these states whose time has come, oldest period first, then in cut order.
 
-    Found by state, never by position: no reader can step over a row that commits late.
+    Found by state, never by position: no reader can step over a row that commits late. State by state, so that each
+    query reads `limit` entries of an index and not the whole backlog.
     """
-    query = (
-        select(*_BATCH)
-        .where(B.erp_company == company, B.mode == LIVE, B.status.in_(list(statuses)), _time_has_come(now))
-        .order_by(B.period, B.seq)
-        .limit(limit)
-    )
-    return [Batch._make(row) for row in connection.execute(query)]
+    found: list[Batch] = []
+    for status in statuses:
+        mine = and_(_of_company(company), B.status == status, _time_has_come(now))
+        query = select(*_BATCH).where(mine).order_by(B.period, B.seq).limit(limit)
+        found += [Batch._make(row) for row in connection.execute(query)]
+    return sorted(found, key=lambda batch: (batch.period, batch.seq))[:limit]
+
+
+def backlog(connection: Connection, company: str, now: dt.datetime) -> tuple[int, dt.datetime | None]:
+    """How many live batches of the company a worker could take up now, and when the oldest of them was cut."""
+    mine = and_(_of_company(company), B.status.in_(list(state.WORKABLE)), _time_has_come(now))
+    number, oldest = connection.execute(select(func.count(), func.min(B.created_at)).where(mine)).one()
+    return number, oldest
+
+
+def _of_company(company: str) -> Any:
+    return and_(B.mode == LIVE, B.erp_company == company)
 
 
 def _time_has_come(now: dt.datetime) -> Any:
@@ -169,24 +180,16 @@ def in_closed_period(connection: Connection, batch_keys: Sequence[str]) -> set[s
 
 def orphaned(connection: Connection, company: str, fence: int) -> list[Batch]:
     """Batches left in `sent` by an earlier holder: nobody knows whether the ERP has them."""
-    query = (
-        select(*_BATCH)
-        .where(B.erp_company == company, B.mode == LIVE, B.status == state.SENT, B.fence < fence)
-        .order_by(B.seq)
-    )
+    query = select(*_BATCH).where(_of_company(company), B.status == state.SENT, B.fence < fence).order_by(B.seq)
     return [Batch._make(row) for row in connection.execute(query)]
 
 
 def next_due(connection: Connection, company: str) -> dt.datetime | None:
     """When the next unfinished live batch of the company may be touched; None if there is none."""
-    rows = connection.execute(
-        select(B.next_attempt_at, B.settle_until).where(
-            B.erp_company == company, B.mode == LIVE, B.status.in_(list(state.WORKABLE))
-        )
-    ).all()
-    if not rows:
-        return None
-    return min(max(r.next_attempt_at or dt.datetime.min, r.settle_until or dt.datetime.min) for r in rows)  # noqa: DTZ901
+    at_once = literal(dt.datetime.min, DateTime())  # noqa: DTZ901
+    attempt, settled = func.coalesce(B.next_attempt_at, at_once), func.coalesce(B.settle_until, at_once)
+    later = case((attempt >= settled, attempt), else_=settled)
+    return connection.scalar(select(func.min(later)).where(_of_company(company), B.status.in_(list(state.WORKABLE))))
 
 
 def apply(
@@ -194,25 +197,21 @@ def apply(
 ) -> list[Batch]:
     """Writes the transitions in the caller's transaction and returns the batches as they are now.
 
-    Compare-and-swap on (status, fence): IllegalTransition or Stale for any of them and nothing is written.
+    Compare-and-swap on (status, fence): IllegalTransition or Stale for any of them and nothing is written. The number
+    of statements does not grow with that of the steps.
     """
-    entries, attempts, out = [], [], []
     for step in steps:
         state.check(step.batch.status, step.status)
         unknown = set(step.values) - _MOVING
         if unknown:
             raise StoreError(f"a transition cannot write {sorted(unknown)}.")
-        mine = and_(B.batch_key == step.batch.batch_key, B.status == step.batch.status, B.fence == step.batch.fence)
-        changed = connection.execute(
-            update(posting_batches).where(mine, B.fence <= fence).values(status=step.status, fence=fence, **step.values)
-        )
-        if changed.rowcount != 1:
-            raise Stale(
-                f"batch {step.batch.batch_key} is no longer {step.batch.status!r} under fence {step.batch.fence}."
-            )
-        after = step.batch._replace(
-            status=step.status, fence=fence, **{k: v for k, v in step.values.items() if k in Batch._fields}
-        )
+    _lock(connection, [step.batch for step in steps], fence)
+    writes: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    entries, attempts, out = [], [], []
+    for step in steps:
+        written = {"status": step.status, "fence": fence, **step.values}
+        writes.setdefault(tuple(written), []).append({"key_": step.batch.batch_key, **written})
+        after = step.batch._replace(**{k: v for k, v in written.items() if k in Batch._fields})
         attempts.append(
             {
                 "batch_key": after.batch_key,
@@ -231,6 +230,9 @@ def apply(
         detail = f"{step.batch.status} -> {after.status}"
         entries.append(audit.Entry(actor, "posting", f"batch:{after.batch_key}", before_state, after_state, detail))
         out.append(after)
+    for columns, rows in writes.items():
+        statement = update(posting_batches).where(B.batch_key == bindparam("key_"))
+        connection.execute(statement.values({c: bindparam(c) for c in columns}), rows)
     if attempts:
         connection.execute(insert(posting_attempts), attempts)
     audit.record(connection, now, entries + _keep_read_backs(connection, steps, now, actor))
@@ -255,6 +257,20 @@ def _keep_read_backs(connection: Connection, steps: Sequence[Step], now: dt.date
     return [
         audit.Entry(actor, READ_BACK, f"batch:{r['batch_key']}", None, r["content_hash"], r["outcome"]) for r in rows
     ]
+
+
+def _lock(connection: Connection, believed: Sequence[Batch], fence: int) -> None:
+    """Locks the rows until the transaction ends (SQLite: it holds the only write lock already). Raises Stale unless
+    each is as its writer believed and under no higher fence."""
+    held: dict[str, tuple[str, int]] = {}
+    for part in _chunks([batch.batch_key for batch in believed], 500):
+        # In one order for all writers: two that meet wait for each other and do not deadlock.
+        query = select(B.batch_key, B.status, B.fence).where(B.batch_key.in_(part)).order_by(B.batch_key)
+        held |= {key: (status, under) for key, status, under in connection.execute(query.with_for_update())}
+    for batch in believed:
+        # Taken out, so that a second transition of one batch in one call is stale as well.
+        if held.pop(batch.batch_key, None) != (batch.status, batch.fence) or batch.fence > fence:
+            raise Stale(f"batch {batch.batch_key} is no longer {batch.status!r} under fence {batch.fence}.")
 
 
 def lines_of(connection: Connection, batch_keys: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
