@@ -98,7 +98,7 @@ def play(
     # Requests that died with their caller may still be under way: they have had their time by now.
     copies = server.order("copies")
     seconds = round(time.monotonic() - began, 2)
-    counted = _count(url, copies)
+    counted = count(url, copies)
     made = Result(name, behaviour, seed, killed, server.order("calls").get("requests", 0), seconds, **counted)
     return replace(made, problem=problem or made.problem)
 
@@ -135,7 +135,7 @@ def duel(
             os.kill(first, signal.SIGKILL)
             os.waitpid(first, 0)
     requests = server.order("calls").get("requests", 0)
-    counted = _count(url, server.order("copies"))
+    counted = count(url, server.order("copies"))
     seconds = round(time.monotonic() - began, 2)
     made = Result(name, f"stopped, {behaviour}", seed, int(stopped), requests, seconds, **counted)
     return replace(made, problem=problem or made.problem)
@@ -237,7 +237,7 @@ def _unfinished(url: str) -> int:
         store.close()
 
 
-def _count(url: str, copies: dict[str, int]) -> dict[str, Any]:
+def count(url: str, copies: dict[str, int]) -> dict[str, Any]:
     """Duplicates and losses by what the ERP holds; stuck: neither verified nor with an open, owned exception."""
     store = open_store(url)
     try:
