@@ -10,6 +10,8 @@ SETTLE_WAIT_SECONDS = 120.0
 JOURNAL_OF_RECORD = dg.AssetKey(["posting", "journal_of_record"])
 POSTING_BATCHES = dg.AssetKey(["posting", "posting_batches"])
 ERP_DOCUMENTS = dg.AssetKey(["posting", "erp_documents"])
+# Customers' names and countries and invoices' numbers go into documents and dimensions (`posting.details.masters`).
+MASTERS = [dg.AssetKey(["canonical", "can_customers"]), dg.AssetKey(["canonical", "can_invoices"])]
 
 
 @dg.asset(
@@ -65,7 +67,7 @@ class PostingConfig(dg.Config):
 
 @dg.asset(
     key=POSTING_BATCHES,
-    deps=[JOURNAL_OF_RECORD],
+    deps=[JOURNAL_OF_RECORD, *MASTERS],
     group_name="posting",
     kinds={"python", "sqlite"},
     owners=[OWNER],
