@@ -23,7 +23,7 @@ from revenue_assets.posting.company import CompanyReport
 from revenue_assets.posting.erp.port import ErpPort
 from revenue_assets.posting.steps import Limits
 from revenue_assets.posting.worker import CompanyWorker
-from revenue_assets.store import audit, circuits, exceptions, leases, outbox
+from revenue_assets.store import audit, circuits, exceptions, leases, outbox, schedule_outbox
 from revenue_assets.store.approvals import REJECTED
 from revenue_assets.store.clock import SYSTEM_CLOCK, Clock
 from revenue_assets.store.engine import Store, StoreError
@@ -49,7 +49,8 @@ class DrainReport:
 
 
 class Work(NamedTuple):
-    """A company that a posting run should serve now. `run_key` names this very piece of work (see `ready`)."""
+    """A company that a posting run should serve now; `batches` counts versions of schedules too. `run_key` names this
+    very piece of work (see `ready`)."""
 
     erp_company: str
     batches: int
@@ -59,7 +60,7 @@ class Work(NamedTuple):
 
 
 def ready(store: Store, *, clock: Clock = SYSTEM_CLOCK, relaunch_seconds: float = 600.0) -> list[Work]:
-    """Companies with batches that could move now, for a level-triggered sensor; changes nothing.
+    """Companies with batches or revenue schedules that could move now, for a level-triggered sensor; changes nothing.
 
     A company whose lease is held or whose circuit is open is not listed. `attempt` is the number of drains so far, so
     that each finished run gives a new `run_key`; Dagster drops a repeated key for ever, even of a run that died before
@@ -69,16 +70,18 @@ def ready(store: Store, *, clock: Clock = SYSTEM_CLOCK, relaunch_seconds: float 
     with store.read() as connection:
         busy = leases.live_names(connection, now)
         out = []
-        for company in _companies(connection):
+        for company in sorted({*_companies(connection), *schedule_outbox.companies(connection)}):
             name = f"erp:{company}"
             if name in busy or circuits.of(connection, company).is_paused(now):
                 continue
-            number, oldest = outbox.backlog(connection, company, now)
+            backlogs = (outbox.backlog(connection, company, now), schedule_outbox.backlog(connection, company, now))
+            number = sum(count for count, _ in backlogs)
             if not number:
                 continue
             attempt = leases.fence_of(connection, name) + 1
             slot = int((now - dt.datetime(1970, 1, 1)).total_seconds() // relaunch_seconds)  # noqa: DTZ001
-            out.append(Work(company, number, attempt, f"post:{company}:{attempt}:{slot}", oldest or now))
+            oldest = min((since for _, since in backlogs if since is not None), default=now)
+            out.append(Work(company, number, attempt, f"post:{company}:{attempt}:{slot}", oldest))
     return out
 
 
@@ -107,7 +110,7 @@ def drain(
     report = DrainReport()
     with store.read() as connection:
         pending = _companies(connection)
-    with _stop_on_signals(stop) as stopping:
+    with stop_on_signals(stop) as stopping:
         for company in pending:
             if companies is not None and company not in companies:
                 continue
@@ -147,7 +150,7 @@ def replay(store: Store, batch_key: str, *, actor: str, note: str = "", clock: C
 
 
 @contextmanager
-def _stop_on_signals(stop: Callable[[], bool] | None) -> Iterator[Callable[[], bool]]:
+def stop_on_signals(stop: Callable[[], bool] | None) -> Iterator[Callable[[], bool]]:
     """Turns SIGINT and SIGTERM into a flag for the block, so that a request under way is finished and recorded."""
     flagged = threading.Event()
     if threading.current_thread() is not threading.main_thread():

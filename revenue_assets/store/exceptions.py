@@ -156,10 +156,13 @@ def raise_one(connection: Connection, origin: str, item: Item, now: dt.datetime)
     return _entry("system", key, None if old is None else old["status"], after, item.category)
 
 
-def clear_batches(connection: Connection, batch_keys: Sequence[str], now: dt.datetime) -> list[audit.Entry]:
-    """Clears every open exception about these posting batches; they went on. Returns the audit entries to record."""
+def clear_batches(
+    connection: Connection, batch_keys: Sequence[str], now: dt.datetime, *, origin: str = "posting"
+) -> list[audit.Entry]:
+    """Clears every open exception about these posting batches (or of another origin's keys); they went on. Returns the
+    audit entries to record."""
     mine = and_(
-        exceptions.c.origin == "posting", exceptions.c.status.in_(STATUSES - {RESOLVED}),
+        exceptions.c.origin == origin, exceptions.c.status.in_(STATUSES - {RESOLVED}),
         exceptions.c.idempotency_key.in_(batch_keys),
     )  # fmt: skip
     query = select(exceptions.c.exception_id, exceptions.c.status).where(mine)
@@ -175,11 +178,13 @@ def _update(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         connection.execute(statement.values({c: bindparam(c) for c in rows[0] if c != "key_"}), rows)
 
 
-def ready_for_replay(connection: Connection, batch_key: str, actor: str, note: str | None) -> list[audit.Entry]:
-    """Marks every open exception about one posting batch, which a person takes up again; it keeps its age until the
-    batch is verified. Returns the audit entries to record."""
+def ready_for_replay(
+    connection: Connection, batch_key: str, actor: str, note: str | None, *, origin: str = "posting"
+) -> list[audit.Entry]:
+    """Marks every open exception about one posting batch (or another origin's key), which a person takes up again; it
+    keeps its age until the batch is verified. Returns the audit entries to record."""
     mine = and_(
-        exceptions.c.idempotency_key == batch_key, exceptions.c.origin == "posting", exceptions.c.status.not_in(DONE)
+        exceptions.c.idempotency_key == batch_key, exceptions.c.origin == origin, exceptions.c.status.not_in(DONE)
     )
     query = select(exceptions.c.exception_id, exceptions.c.status).where(mine)
     found: dict[str, str] = dict(connection.execute(query).all())

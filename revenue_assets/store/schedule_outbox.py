@@ -75,6 +75,11 @@ class Known(NamedTuple):
     content_hash: str
 
 
+def update_key(schedule_key: str, version: int) -> str:
+    """The name of a version: what its exceptions and its lines in the audit log go by."""
+    return f"{schedule_key}.{version}"
+
+
 def newest(connection: Connection, entities: Iterable[str]) -> list[Known]:
     """The newest version of every schedule of the entities."""
     last = (
@@ -99,7 +104,10 @@ def add_versions(connection: Connection, rows: Sequence[dict[str, Any]], now: dt
         return 0
     seq = connection.scalar(select(func.max(U.seq))) or 0
     moving = {"status": state.PLANNED, "fence": 0, "attempts": 0, "created_at": now}
-    new = [row | moving | {"seq": seq + n} for n, row in enumerate(rows, 1)]
+    new = [
+        row | moving | {"seq": seq + n, "update_key": update_key(row["schedule_key"], row["version"])}
+        for n, row in enumerate(rows, 1)
+    ]
     overtaken: list[Update] = []
     for start in range(0, len(new), _CHUNK):
         keys = [row["schedule_key"] for row in new[start : start + _CHUNK]]
@@ -122,30 +130,43 @@ def due(
 
     A planned one waits for an older version that is in flight, and for one that died while it was.
     """
+    mine = and_(U.status.in_(list(statuses)), _can_move(company, now, now - dt.timedelta(seconds=settle_seconds)))
+    query = select(*_UPDATE).where(mine).order_by(U.seq).limit(limit)
+    return [Update._make(row) for row in connection.execute(query)]
+
+
+def _can_move(company: str, now: dt.datetime, settled: dt.datetime) -> Any:
+    """`settled`: what was sent before then has reached the ERP, or never will."""
     older = schedule_updates.alias()
-    settled = now - dt.timedelta(seconds=settle_seconds)
     before = and_(older.c.schedule_key == U.schedule_key, older.c.version < U.version)
     moving = or_(
         older.c.status.in_(list(state.IN_FLIGHT)), and_(older.c.status == state.DEAD, older.c.sent_at > settled)
     )
-    query = (
-        select(*_UPDATE)
-        .where(
-            U.erp_company == company, U.status.in_(list(statuses)),
-            or_(U.next_attempt_at.is_(None), U.next_attempt_at <= now),
-            or_(U.settle_until.is_(None), U.settle_until <= now),
-            or_(U.status != state.PLANNED, ~exists().where(before, moving)),
-        )
-        .order_by(U.seq)
-        .limit(limit)
-    )  # fmt: skip
-    return [Update._make(row) for row in connection.execute(query)]
+    return and_(
+        U.erp_company == company,
+        or_(U.next_attempt_at.is_(None), U.next_attempt_at <= now),
+        or_(U.settle_until.is_(None), U.settle_until <= now),
+        or_(U.status != state.PLANNED, ~exists().where(before, moving)),
+    )
+
+
+def backlog(connection: Connection, company: str, now: dt.datetime) -> tuple[int, dt.datetime | None]:
+    """How many versions of the company a worker could take up now, and when the oldest of them was planned."""
+    mine = and_(U.status.in_(list(state.WORKABLE)), _can_move(company, now, now))
+    number, oldest = connection.execute(select(func.count(), func.min(U.created_at)).where(mine)).one()
+    return number, oldest
 
 
 def companies(connection: Connection) -> list[str]:
     """ERP companies with versions that are not at their end."""
     found = connection.scalars(select(U.erp_company).where(U.status.in_(list(state.WORKABLE))).distinct())
     return sorted(found)
+
+
+def waiting(connection: Connection, company: str) -> int:
+    """How many versions of the company are not at their end."""
+    mine = and_(U.erp_company == company, U.status.in_(list(state.WORKABLE)))
+    return connection.scalar(select(func.count()).select_from(schedule_updates).where(mine)) or 0
 
 
 def orphaned(connection: Connection, company: str, fence: int) -> list[Update]:
@@ -165,28 +186,31 @@ def next_due(connection: Connection, company: str) -> dt.datetime | None:
 
 def apply(
     connection: Connection, steps: Sequence[Step], fence: int, holder: str, now: dt.datetime, actor: str = "system"
-) -> list[Update]:
-    """Writes the transitions in the caller's transaction and returns the versions as they are now.
+) -> tuple[list[Update], list[str]]:
+    """Writes the transitions in the caller's transaction; returns the versions as they are now, and the keys of those
+    that came to their end: verified, superseded, and older ones that a verified one leaves behind.
 
-    Compare-and-swap on (status, fence): IllegalTransition or Stale for any of them and nothing is written. A version
-    that is verified supersedes what is unfinished or dead of older ones.
+    Compare-and-swap on (status, fence): IllegalTransition or Stale for any of them and nothing is written.
     """
     log = _write(connection, steps, fence, holder, now, actor)
-    done = [step for step in steps if step.status == state.VERIFIED]
-    for step in done:
-        mine = and_(U.schedule_key == step.update.schedule_key, U.version < step.update.version)
-        query = select(*_UPDATE).where(mine, U.status.in_([state.DEAD, state.PLANNED]))
-        left = [Update._make(row) for row in connection.execute(query)]
-        log += _write(
-            connection, [Step(one, state.SUPERSEDED, "overtake", "overtaken") for one in left], None, holder, now, actor
-        )
+    left: list[Update] = []
+    for step in steps:
+        if step.status == state.VERIFIED:
+            mine = and_(U.schedule_key == step.update.schedule_key, U.version < step.update.version)
+            query = select(*_UPDATE).where(mine, U.status.in_([state.DEAD, state.PLANNED]))
+            left += [Update._make(row) for row in connection.execute(query)]
+    log += _write(
+        connection, [Step(one, state.SUPERSEDED, "overtake", "overtaken") for one in left], None, holder, now, actor
+    )
     audit.record(connection, now, log)
-    return [
+    after = [
         step.update._replace(
             status=step.status, fence=fence, **{k: v for k, v in step.values.items() if k in Update._fields}
         )
         for step in steps
     ]
+    over = [one.update_key for one in after if one.status in state.FINAL]
+    return after, over + [one.update_key for one in left]
 
 
 def _write(

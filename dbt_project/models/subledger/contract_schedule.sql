@@ -29,7 +29,8 @@ select
     movements.product_family,
     movements.customer_id,
     movements.correlation_id,
-    movements.event_key
+    movements.event_key,
+    movements.kind = 'part' as is_over_time
 from movements
 left join priced
     on movements.entity_id || '|' || movements.entry_id = priced.entry_id

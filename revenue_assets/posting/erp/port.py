@@ -46,6 +46,7 @@ class Capabilities:
     settle_seconds: after an unknown outcome, how long until a look-up is final (longest request in flight + index lag).
     kinds: document kinds that `submit` takes.
     masters: kinds of masters that `ensure` makes; of other kinds it says what is missing.
+    revenue_schedules: it recognises over time by itself and is told what to (`schedules.SchedulePort`).
     """
 
     vendor: str
@@ -59,6 +60,7 @@ class Capabilities:
     settle_seconds: float
     kinds: frozenset[DocumentKind] = frozenset({"journal"})
     masters: frozenset[MasterKind] = frozenset()
+    revenue_schedules: bool = False
 
 
 @dataclass(frozen=True, slots=True)
