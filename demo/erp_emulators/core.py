@@ -11,6 +11,7 @@ Interface for a face (one module, see `rest`):
     self.erp.find(company, keys)           -> list[Held]  # what a search shows now (index lag)
     self.erp.read(company, ids)            -> list[Held]  # documents by id, altered if the behaviour says so
     self.erp.visible(company, period)      -> list[Held]  # posted documents of a period, for balances and extracts
+    self.erp.listed(company, period, after, limit) -> page, total      # documents of a period, page by page
     self.erp.everything(altered=...)       -> list[Held]  # all of them, for a query language
     self.erp.ledger.accounts/periods/companies(...)       # masters
 `Refused.code`: see CODES. `HangUp` closes the connection without an answer. Throttling, storms, outage and the
@@ -33,6 +34,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from demo.erp_emulators import receivables
 from demo.erp_emulators.behaviour import ALTERATIONS, Behaviour
 from demo.erp_emulators.ledger import Entry, Held, Ledger, dump_entries, load_entries
 from demo.simulators.server import HangUp
@@ -50,6 +52,9 @@ CODES: dict[str, int] = {
     "no_period": 422,
     "unbalanced": 422,
     "unknown_account": 422,
+    "unknown_customer": 422,
+    "unknown_item": 422,
+    "not_open": 422,
     "unknown_company": 404,
     "unknown_document": 404,
     "invalid": 422,
@@ -92,14 +97,16 @@ class Job:
 
 
 class Emulator:
-    """One ERP. Its faults come from `behaviour` and `seed`; the same requests meet the same ones."""
+    """One ERP. Its faults come from `behaviour` and `seed`; the same requests meet the same ones.
+    `rules` raises Refused for what this ERP refuses besides."""
 
     def __init__(
-        self, path: Path, behaviour: Behaviour | None = None, seed: int = 0, clock: Callable[[], float] = time.time
-    ) -> None:
+        self, path: Path, behaviour: Behaviour | None = None, seed: int = 0, clock: Callable[[], float] = time.time,
+        rules: Callable[[Entry], None] = lambda _: None,
+    ) -> None:  # fmt: skip
         self.ledger = Ledger(path)
         self.behaviour = behaviour or Behaviour()
-        self.clock = clock
+        self.clock, self._rules = clock, rules
         self.seed = seed
         self.dice = random.Random(seed)
         self.down = False
@@ -317,6 +324,8 @@ class Emulator:
                 raise Refused("no_period", f"There is no period for {entry.date}.", document=entry.key)
             if period.state != "open":
                 raise Refused("period_closed", f"Period {period.name} is closed.", document=entry.key)
+            self._rules(entry)
+            receivables.check(self.ledger, entry, Refused)
 
     def _check_unique(self, entries: Sequence[Entry]) -> None:
         for entry in entries if self.behaviour.unique_id else ():
@@ -346,6 +355,13 @@ class Emulator:
         """Posted documents of a period, as far as the index has them."""
         query = "company = ? and period = ? and state = 'posted' and visible_at <= ?"
         return [self._shown(held) for held in self.ledger.documents(query, company, period, self.clock())]
+
+    def listed(self, company: str, period: str, after: int, limit: int) -> tuple[list[Held], int]:
+        """Documents of a period behind the id `after`, drafts too, and how many the period has in all."""
+        query = "company = ? and period = ? and visible_at <= ?"
+        values = (company, period, self.clock())
+        page = self.ledger.documents(f"{query} and id > {after}", *values)[:limit]
+        return [self._shown(held) for held in page], self.ledger.count(query, *values)
 
     def everything(self, *, altered: bool) -> list[Held]:
         """All documents that the index has, drafts too, for an ERP that is read with a query language."""

@@ -18,7 +18,7 @@ from typing import Any
 from demo.erp_emulators.core import Refused
 from demo.erp_emulators.face import Face
 from demo.erp_emulators.ledger import Entry, EntryLine, Held
-from demo.erp_emulators.rest import journal_record, minor
+from demo.erp_emulators.rest_records import journal_record, minor
 from demo.simulators.server import HangUp, Request, Response
 
 FOLDERS = ("inbox", "archive", "ack", "extract", "masters")

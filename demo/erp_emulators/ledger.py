@@ -24,6 +24,8 @@ _SCHEMA = """
 create table if not exists company (name text primary key, currency text not null);
 create table if not exists account (company text not null, code text not null, name text not null,
     primary key (company, code));
+create table if not exists master (kind text not null, company text not null, code text not null, name text not null,
+    account text not null, primary key (kind, company, code));
 create table if not exists period (company text not null, name text not null, start_date text not null,
     end_date text not null, state text not null, primary key (company, name));
 create table if not exists document (id integer primary key autoincrement, key text not null, company text not null,
@@ -39,7 +41,9 @@ create table if not exists job (id integer primary key autoincrement, due real n
 
 @dataclass(frozen=True, slots=True)
 class EntryLine:
-    """One line. `debit`, `credit`: minor units of the company's currency; `amount`: of `currency`, debit positive."""
+    """One line. `debit`, `credit`: minor units of the company's currency; `amount`: of `currency`, debit positive.
+
+    `customer`: whose open item it is; `settles`: number of the invoice that it settles; `item`: what was sold."""
 
     account: str
     debit: int
@@ -48,6 +52,9 @@ class EntryLine:
     amount: int
     text: str = ""
     dimensions: Mapping[str, str] = field(default_factory=dict)
+    customer: str | None = None
+    settles: str | None = None
+    item: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +156,17 @@ class Ledger:
     def accounts(self, company: str) -> dict[str, str]:
         return dict(self._rows("select code, name from account where company = ? order by code", company))
 
+    def masters(self, kind: str, company: str, codes: Sequence[str]) -> list[tuple[str, str, str]]:
+        """(code, name, account) of the customers or items (`kind`) that have one of the codes."""
+        marks = ", ".join("?" * len(codes))
+        query = f"select code, name, account from master where kind = ? and company = ? and code in ({marks})"
+        return self._rows(query, kind, company, *codes)
+
+    def add_master(self, kind: str, company: str, code: str, name: str, account: str) -> None:
+        """A customer or item. Raises sqlite3.IntegrityError if the code is there."""
+        with self.transaction() as sql:
+            sql.execute("insert into master values (?, ?, ?, ?, ?)", (kind, company, code, name, account))
+
     def periods(self, company: str) -> list[Period]:
         query = "select name, start_date, end_date, state from period where company = ? order by start_date"
         return [Period(*row) for row in self._rows(query, company)]
@@ -192,6 +210,10 @@ class Ledger:
         """In order of commit; `where` over key, company, period, state, visible_at, id."""
         query = f"select id, period, state, body from document where {where} order by id"
         return [_held(*row) for row in self._rows(query, *values)]
+
+    def count(self, where: str, *values: Any) -> int:
+        """How many `documents` there are."""
+        return int(self._rows(f"select count(*) from document where {where}", *values)[0][0])
 
     def _rows(self, query: str, *values: Any) -> list[Any]:
         with self._lock:

@@ -5,17 +5,21 @@ from __future__ import annotations
 
 import json
 import re
-from decimal import Decimal, InvalidOperation
+import sqlite3
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote
 
+from demo.erp_emulators import receivables
 from demo.erp_emulators.core import Job, Refused
 from demo.erp_emulators.face import Face
-from demo.erp_emulators.ledger import EXPONENTS, Entry, EntryLine, Held
+from demo.erp_emulators.ledger import Held
+from demo.erp_emulators.rest_records import entry_of, journal_record, major, period_record
 from demo.simulators.server import Request, Response, dumps
 
 TOKEN = "emulated-token"  # noqa: S105 - opens nothing but this emulator
 PAGE_MAX = 200
+MASTERS = {"customers": "customer", "items": "item"}
 _PATH = re.compile(r"/v1/companies(?:/(?P<company>[^/]+)(?:/(?P<what>[a-z]+)(?:/(?P<id>[^/]+))?)?)?")
 
 
@@ -43,13 +47,17 @@ class RestFace(Face):
                 accounts = self.erp.ledger.accounts(company)
                 return _ok({"accounts": [{"code": code, "name": name} for code, name in accounts.items()]})
             case ("GET", "periods", None):
-                return _ok({"periods": [_period(p) for p in self.erp.ledger.periods(company)]})
+                return _ok({"periods": [period_record(p) for p in self.erp.ledger.periods(company)]})
             case ("GET", "journals", None):
                 return self._journals(request, company)
             case ("GET", "balances", None):
                 return self._balances(company, request.first("period") or "")
             case ("POST", "journals", None):
                 return self._create(request, company)
+            case ("GET", "customers" | "items", None):
+                return _ok({what: self._masters(request, company, MASTERS[what])})
+            case ("POST", "customers" | "items", None):
+                return self._add_master(request, company, MASTERS[what])
             case ("GET", "jobs", str() as job_id):
                 return _ok(self._job(self.erp.job(job_id)))
         raise Refused("unknown_document", f"There is no {request.method} {request.path}.")
@@ -61,20 +69,62 @@ class RestFace(Face):
 
     def _create(self, request: Request, company: str) -> Response:
         key = request.headers.get("idempotency-key")
-        entry = _entry(company, _json(request.body), self.erp.ledger.companies()[company])
+        entry = entry_of(company, _json(request.body), self.erp.ledger.companies()[company])
         if self.asynchronous:
             job = self.erp.enqueue([entry], remember=key)
             return Response(202, dumps({"id": job, "state": "queued"}))
-        (held,) = self.erp.take([entry], remember=key)
-        return Response(201, dumps(journal_record(held)))
+        (record,) = self._records(self.erp.take([entry], remember=key))
+        return Response(201, dumps(record))
+
+    def _records(self, documents: Sequence[Held]) -> list[dict[str, Any]]:
+        """Documents as they are shown; of those with open items also what is cleared by now."""
+        companies = {held.entry.company for held in documents if any(x.customer for x in held.entry.lines)}
+        left = {company: receivables.open_amounts(self.erp.ledger, company) for company in companies}
+        return [
+            journal_record(held, receivables.cleared(held, left[held.entry.company]))
+            if held.entry.company in left
+            else journal_record(held)
+            for held in documents
+        ]
+
+    def _masters(self, request: Request, company: str, kind: str) -> list[dict[str, str]]:
+        codes = [value for name, value in request.query if name == "code"]
+        if not 0 < len(codes) <= PAGE_MAX:
+            raise Refused("invalid", f"Ask for 1 to {PAGE_MAX} code values.")
+        rows = self.erp.ledger.masters(kind, company, codes)
+        return [{"code": code, "name": name, "account": account} for code, name, account in rows]
+
+    def _add_master(self, request: Request, company: str, kind: str) -> Response:
+        body = _json(request.body)
+        code, name, account = (str(body.get(field) or "") for field in ("code", "name", "account"))
+        if not code or not name:
+            raise Refused("invalid", f"A {kind} needs a code and a name.")
+        if account not in self.erp.ledger.accounts(company):
+            raise Refused("unknown_account", f"Account {account} does not exist.")
+        try:
+            self.erp.ledger.add_master(kind, company, code, name, account)
+        except sqlite3.IntegrityError as error:
+            raise Refused("duplicate", f"There is a {kind} {code}.") from error
+        return Response(201, dumps({"code": code, "name": name, "account": account}))
 
     def _journals(self, request: Request, company: str) -> Response:
+        if period := request.first("period"):
+            return self._page(request, company, period)
         keys = [value for name, value in request.query if name == "external_id"]
         ids = [value for name, value in request.query if name == "id"]
         if len(keys) + len(ids) > PAGE_MAX or bool(keys) == bool(ids):
             raise Refused("invalid", f"Ask for 1 to {PAGE_MAX} external_id or id values.")
         held = self.erp.find(company, keys) if keys else self.erp.read(company, ids)
-        return _ok({"journals": [journal_record(one) for one in held]})
+        return _ok({"journals": self._records(held)})
+
+    def _page(self, request: Request, company: str, period: str) -> Response:
+        limit, after = request.first("limit") or str(PAGE_MAX), request.first("after") or "0"
+        if not (limit.isdigit() and after.isdigit() and 0 < int(limit) <= 500):
+            raise Refused("invalid", "limit must be 1 to 500, and after what `next` said.")
+        held, total = self.erp.listed(company, period, int(after), int(limit) + 1)
+        shown = held[: int(limit)]
+        following = shown[-1].id if len(held) > len(shown) else None
+        return _ok({"journals": self._records(shown), "total": total, "next": following})
 
     def _balances(self, company: str, period: str) -> Response:
         currency = self.erp.ledger.companies()[company]
@@ -85,7 +135,7 @@ class RestFace(Face):
                 both[0] += line.debit
                 both[1] += line.credit
         rows = [
-            {"account": code, "currency": currency, "debit": _major(d, currency), "credit": _major(c, currency)}
+            {"account": code, "currency": currency, "debit": major(d, currency), "credit": major(c, currency)}
             for code, (d, c) in sorted(sums.items())
         ]
         return _ok({"balances": rows})
@@ -95,7 +145,7 @@ class RestFace(Face):
             raise Refused("unknown_document", "There is no such job.")
         code, _, message = job.error.partition(": ")
         error = {"error": {"code": code, "message": message}} if job.error else {}
-        return {"id": job.id, "state": job.state, "journals": [journal_record(held) for held in job.documents], **error}
+        return {"id": job.id, "state": job.state, "journals": self._records(job.documents), **error}
 
 
 class RestJobsFace(RestFace):
@@ -117,85 +167,3 @@ def _json(body: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Refused("invalid", "The body is not an object.")
     return value
-
-
-def _entry(company: str, body: dict[str, Any], functional: str) -> Entry:
-    try:
-        if body["currency"] != functional:
-            raise Refused("invalid", f"{company} keeps its books in {functional}.")
-        lines = tuple(
-            EntryLine(
-                account=line["account"],
-                debit=minor(line["debit"], functional),
-                credit=minor(line["credit"], functional),
-                currency=line["currency"],
-                amount=minor(line["amount"], line["currency"]),
-                text=line.get("text", ""),
-                dimensions=line.get("dimensions", {}),
-            )
-            for line in body["lines"]
-        )
-        return Entry(
-            key=body["external_id"],
-            company=company,
-            date=body["date"],
-            currency=functional,
-            lines=lines,
-            text=body.get("text", ""),
-            reverses=body.get("reverses"),
-        )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise Refused("invalid", f"The journal lacks or has a wrong {error}.") from error
-
-
-def journal_record(held: Held) -> dict[str, Any]:
-    entry = held.entry
-    return {
-        "id": held.id,
-        "number": held.number,
-        "state": held.state,
-        "external_id": entry.key,
-        "date": entry.date,
-        "period": held.period,
-        "currency": entry.currency,
-        "text": entry.text,
-        "reverses": entry.reverses,
-        "lines": [
-            {
-                "account": line.account,
-                "debit": _major(line.debit, entry.currency),
-                "credit": _major(line.credit, entry.currency),
-                "currency": line.currency,
-                "amount": _major(line.amount, line.currency),
-                "text": line.text,
-                "dimensions": dict(line.dimensions),
-            }
-            for line in entry.lines
-        ],
-    }
-
-
-def _period(period: Any) -> dict[str, str]:
-    return {
-        "name": period.name,
-        "start_date": period.start_date,
-        "end_date": period.end_date,
-        "state": period.state,
-    }
-
-
-def minor(text: Any, currency: str) -> int:
-    """Refuses numbers that are not text, unknown currencies and digits beyond the currency's."""
-    if not isinstance(text, str) or currency not in EXPONENTS:
-        raise Refused("invalid", f"{text!r} {currency} is not an amount.")
-    try:
-        minor = Decimal(text).scaleb(EXPONENTS[currency])
-    except InvalidOperation as error:
-        raise Refused("invalid", f"{text!r} is not an amount.") from error
-    if minor != minor.to_integral_value():
-        raise Refused("invalid", f"{text} has more digits than {currency}.")
-    return int(minor)
-
-
-def _major(minor: int, currency: str) -> str:
-    return format(Decimal(minor).scaleb(-EXPONENTS[currency]), "f")

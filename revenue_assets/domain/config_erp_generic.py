@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Folder = Literal["inbox", "archive", "ack", "extract", "masters"]
 
@@ -22,7 +22,10 @@ class GenericOptions(_Options):
 
     mode: `async` if a create answers 202 with a job. key_unique: the ledger refuses an external id it has.
     settle_seconds: the longest a request can run, plus the lag of its search; after it a look-up is final.
-    batch_size_max: journals whose intents are committed together; each is a request of its own.
+    batch_size_max: documents whose intents are committed together; each is a request of its own.
+    kinds: what the ledger takes. masters: what posting may make there; a ledger with invoices keeps customers and items
+    in any case.
+    page_size: journals in one answer of a listing.
     """
 
     mode: Literal["sync", "async"] = "sync"
@@ -30,6 +33,21 @@ class GenericOptions(_Options):
     settle_seconds: float = Field(default=90.0, ge=0)
     timeout_seconds: float = Field(default=60.0, gt=0, le=900)
     batch_size_max: int = Field(default=10, ge=1, le=500)
+    kinds: list[Literal["journal", "invoice", "credit_note", "cash_application"]] = ["journal"]
+    masters: list[Literal["customer", "item"]] = []
+    page_size: int = Field(default=200, ge=1, le=500)
+
+    @model_validator(mode="after")
+    def _whole(self) -> GenericOptions:
+        """Whatever is no document of its own goes as a journal; what settles needs what it settles."""
+        if "journal" not in self.kinds:
+            raise ValueError("kinds must have 'journal': summaries and corrections are journals")
+        settling = sorted({"credit_note", "cash_application"} & set(self.kinds))
+        if settling and "invoice" not in self.kinds:
+            raise ValueError(f"kinds with {settling[0]!r} must have 'invoice': there is nothing else to settle")
+        if self.masters and "invoice" not in self.kinds:
+            raise ValueError("masters are for ledgers that take invoices: add 'invoice' to kinds")
+        return self
 
 
 class DropOptions(_Options):

@@ -4,7 +4,8 @@
         @pytest.fixture
         def bench(self) -> ErpBench: ...
 
-The worker's part (intent, lease, settle, fence) is tried elsewhere; here one call at a time meets the ledger.
+`erp_detail_conformance` has what concerns invoices, credit notes and payments. The worker's part (intent, lease,
+settle, fence) is tried elsewhere; here one call at a time meets the ledger.
 """
 
 from __future__ import annotations
@@ -41,6 +42,12 @@ LARGE = 9_007_199_254_740_993_01
 
 class ErpConformance:
     """Duties that need no network. `bench` is a fixture of the subclass."""
+
+    tries_details: ClassVar[bool] = False
+
+    def test_documents_that_are_no_journals_are_tried_too(self, bench: ErpBench) -> None:
+        """An adapter that takes more than journals inherits `erp_detail_conformance.DetailConformance` as well."""
+        assert self.tries_details is (bench.port().capabilities.kinds != {"journal"})
 
     def test_it_is_a_port_with_sound_capabilities(self, bench: ErpBench) -> None:
         port = bench.port()

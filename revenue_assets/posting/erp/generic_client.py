@@ -66,8 +66,19 @@ class GenericClient:
         return self._rows(self._read("/companies"), "companies")
 
     def rows(self, company: str, what: str, **params: Any) -> list[Row]:
-        """A list of the company: `accounts`, `periods`, `journals` or `balances`. Raises ErpError."""
+        """A list of the company: `accounts`, `periods`, `journals`, `balances`, `customers` or `items`. Raises
+        ErpError."""
         return self._rows(self._read(_path(company, what), params), what)
+
+    def page(self, company: str, period: str, after: str | None, limit: int) -> tuple[list[Row], int, str | None]:
+        """Journals of a period, how many the period has in all, and where the next page begins (None: no more)."""
+        params = {"period": period, "limit": limit} | ({} if after is None else {"after": after})
+        answer = self._read(_path(company, "journals"), params)
+        total, following = answer.get("total"), answer.get("next")
+        if isinstance(total, bool) or not isinstance(total, int) or not isinstance(following, str | None):
+            words = f"The list of journals of {company} {period} says neither how many there are nor what follows."
+            raise ErpError(Failure("unavailable", words))
+        return self._rows(answer, "journals"), total, following
 
     def job(self, company: str, job_id: str) -> Row | None:
         """A queued journal; None if the ledger does not know the job."""
@@ -80,6 +91,10 @@ class GenericClient:
         """Posts one journal. Returns the journal and True, or the job that will make it and False."""
         response = self._send("POST", _path(company, "journals"), write=True, content=record, key=key)
         return self._object(response, write=True), response.status_code != 202
+
+    def add(self, company: str, what: str, record: Row) -> None:
+        """Makes a customer or an item. Raises AlreadyThere if the ledger has its code."""
+        self._send("POST", _path(company, what), write=True, content=record)
 
     def _read(self, path: str, params: Mapping[str, Any] | None = None) -> Row:
         return self._object(self._send("GET", path, write=False, params=params), write=False)

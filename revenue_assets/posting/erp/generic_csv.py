@@ -14,14 +14,9 @@ from typing import Any
 
 from revenue_assets.domain.config_erp_generic import DropOptions
 from revenue_assets.posting.erp.documents import held_outcome, reversal_journal
-from revenue_assets.posting.erp.generic_documents import (
-    CompanyMasters,
-    GenericDocuments,
-    periods_of,
-    refused,
-    resolved,
-)
+from revenue_assets.posting.erp.generic_documents import CompanyMasters, GenericDocuments, refused, resolved
 from revenue_assets.posting.erp.generic_files import KEY, DropFolder, Row
+from revenue_assets.posting.erp.generic_records import periods_of
 from revenue_assets.posting.erp.port import (
     AccountBalance,
     Capabilities,
@@ -70,7 +65,7 @@ class GenericCsvErp:
 
     def ensure(self, masters: Sequence[Master]) -> dict[MasterKey, Failure]:
         """The contract has journals alone, and those name no customer and no item."""
-        words = "The generic contract posts journals only: it makes no customers and no items."
+        words = "The file contract has journals only: it makes no customers and no items."
         return {master.key: Failure("unsupported", words) for master in masters}
 
     def periods(self, company: str) -> tuple[ErpPeriod, ...]:
@@ -89,7 +84,7 @@ class GenericCsvErp:
         # Files first: one that is taken between the two looks is then in the books, or seen as a file.
         files = self._files.attempts(keys)
         found: dict[str, tuple[Found, ...]] = {key: () for key in keys}
-        for record in self._records(company):
+        for record in self._files.journals(company):
             if record["external_id"] in found:
                 hit = self._documents.found(record)
                 found[hit.key] = (*found[hit.key], hit)
@@ -130,14 +125,14 @@ class GenericCsvErp:
     def lines(self, company: str, document_ids: Sequence[str]) -> dict[str, PostedDocument]:
         self._files.check()
         wanted = set(document_ids)
-        read = [self._documents.read(company, r) for r in self._records(company) if r["id"] in wanted]
+        read = [self._documents.read(company, r) for r in self._files.journals(company) if r["id"] in wanted]
         return {document.document_id: document for document in read}
 
     def balances(self, company: str, period: str) -> tuple[AccountBalance, ...]:
         """Summed from the extract: it holds every journal of the period, not ours alone."""
         self._files.check()
         sums: dict[tuple[str, str], list[int]] = {}
-        for record in self._records(company, period):
+        for record in self._files.journals(company, period):
             document = self._documents.read(company, record)
             if document.state != "posted":
                 continue
@@ -174,7 +169,7 @@ class GenericCsvErp:
         made: dict[str, Outcome] = {}
         for company in {document.company for document in documents}:
             mine = {d.key: d for d in documents if d.company == company}
-            records = [r for r in self._records(company) if r["external_id"] in mine]
+            records = [r for r in self._files.journals(company) if r["external_id"] in mine]
             held = [self._documents.read(company, record) for record in records]
             for key in {document.key for document in held}:
                 hits = tuple(self._documents.found(r) for r in records if r["external_id"] == key)
@@ -235,21 +230,6 @@ class GenericCsvErp:
             )
             for row in self._files.masters("companies")
         }
-
-    def _records(self, company: str, period: str | None = None) -> list[dict[str, Any]]:
-        """Journals of the extract in the contract's form; rows of one id are its lines."""
-        records: dict[str, dict[str, Any]] = {}
-        try:
-            for row in self._files.extract(company, period):
-                head = records.setdefault(row["id"], {**row, "reverses": row["reverses"] or None, "lines": []})
-                if any(head[name] != row[name] for name in ("external_id", "number", "state", "date", "currency")):
-                    words = f"Journal {row['id']} of the extract has lines that contradict each other."
-                    raise ErpError(Failure("readback_mismatch", words))
-                line = {name: row[name] for name in ("account", "debit", "credit", "amount")}
-                head["lines"].append({**line, "currency": row["line_currency"], "text": row["line_text"]})
-        except KeyError as error:
-            raise ErpError(Failure("unavailable", f"The extract of {company} lacks the column {error}.")) from error
-        return list(records.values())
 
 
 def _rows(document: Journal, record: Mapping[str, Any]) -> list[Row]:

@@ -1,30 +1,22 @@
-"""Journals in the form of the generic contracts (docs/erp-generic.md), to and from: amounts as text in major units,
-debits and credits in the company's currency, each line with its own currency beside. Pure.
-
-The REST contract carries these records as JSON, the file contract as one CSV row per line.
-"""
+"""What the generic contracts' ledgers (docs/erp-generic.md) would refuse, and what their refusals mean. Pure."""
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, replace
 
-from revenue_assets.domain.money import MoneyError, to_major, to_minor
-from revenue_assets.posting.erp.documents import unfit
+from revenue_assets.posting.erp.documents import masters_of, receivable_lines, reversal_journal, reversed_lines, unfit
+from revenue_assets.posting.erp.generic_records import GenericRecords
 from revenue_assets.posting.erp.port import (
-    AccountBalance,
+    Application,
     Capabilities,
-    DocumentState,
-    ErpError,
+    Customer,
     ErpPeriod,
     Failure,
-    Found,
     Journal,
-    Line,
     MasterKey,
     PostedDocument,
+    Reversal,
 )
 
 # The contract's closed list of reasons, and what each means for a poster. A reason that is not here is `invalid`.
@@ -33,12 +25,14 @@ REASONS: dict[str, str] = {
     "no_period": "mapping_missing",
     "unknown_account": "mapping_missing",
     "unknown_company": "mapping_missing",
+    "unknown_customer": "mapping_missing",
+    "unknown_item": "mapping_missing",
     "duplicate": "conflict",
     "key_reused": "conflict",
     "unbalanced": "invalid",
+    "not_open": "invalid",
     "invalid": "invalid",
 }
-_STATES: dict[str, DocumentState] = {"accepted": "accepted", "created": "created", "posted": "posted"}
 
 
 def refused(code: str, message: str) -> Failure:
@@ -48,18 +42,21 @@ def refused(code: str, message: str) -> Failure:
 
 @dataclass(frozen=True, slots=True)
 class CompanyMasters:
-    """What a company's postings may name. `accounts`: codes."""
+    """What a company's postings may name. `accounts`: codes; `customers` and `items`: those that are there of the ones
+    that the documents name."""
 
     currency: str
     accounts: frozenset[str]
-    periods: tuple[ErpPeriod, ...] = field(default=())
+    periods: tuple[ErpPeriod, ...] = ()
+    customers: frozenset[str] = frozenset()
+    items: frozenset[str] = frozenset()
 
 
-class GenericDocuments:
-    """`exponents`: currency -> minor-unit digits."""
+class GenericDocuments(GenericRecords):
+    """Records, and which documents are fit to become one. `exponents`: currency -> minor-unit digits."""
 
     def __init__(self, exponents: Mapping[str, int], capabilities: Capabilities) -> None:
-        self._exponents = dict(exponents)
+        super().__init__(exponents)
         self._capabilities = capabilities
 
     def unfit(self, document: Journal) -> Failure | None:
@@ -83,6 +80,10 @@ class GenericDocuments:
         missing = sorted({x.account_code for x in document.lines} - masters.accounts)
         if missing:
             return Failure("mapping_missing", f"Missing in the ledger for {company}: account {', '.join(missing)}.")
+        known = {"customer": masters.customers, "item": masters.items}
+        unknown = [f"{m.kind} {m.code}" for m in masters_of(document) if m.code not in known[m.kind]]
+        if unknown:
+            return Failure("mapping_missing", f"Missing in the ledger for {company}: {', '.join(unknown)}.")
         date = document.accounting_date
         period = next((p for p in masters.periods if p.start_date <= date <= p.end_date), None)
         if period is None:
@@ -90,99 +91,6 @@ class GenericDocuments:
         if period.state != "open":
             return Failure("period_closed", f"Period {period.name} of {company} is closed in the ledger.")
         return None
-
-    def record(self, document: Journal) -> dict[str, Any]:
-        """The document as the contract carries it."""
-        functional = document.functional_currency
-        return {
-            "external_id": document.key,
-            "date": document.accounting_date.isoformat(),
-            "currency": functional,
-            "text": document.text,
-            "reverses": document.reverses,
-            "lines": [
-                {
-                    "account": line.account_code,
-                    "debit": self._major(line.debit, functional),
-                    "credit": self._major(line.credit, functional),
-                    "currency": line.currency,
-                    "amount": self._major(line.amount_tc, line.currency),
-                    "text": line.text,
-                    "dimensions": dict(line.dimensions),
-                }
-                for line in document.lines
-            ],
-        }
-
-    def found(self, record: Mapping[str, Any]) -> Found:
-        """The record as the answer to a search. Raises ErpError if it is none."""
-        try:
-            return Found(record["external_id"], str(record["id"]), record["number"] or None, _STATES[record["state"]])
-        except (KeyError, TypeError) as error:
-            raise ErpError(Failure("unavailable", f"The ledger's answer is no journal: {error}.")) from error
-
-    def read(self, company: str, record: Mapping[str, Any]) -> PostedDocument:
-        """The journal as the ledger holds it; what is odd about it is named in `defects`, because it is evidence."""
-        defects: list[str] = []
-        lines: list[Line] = []
-        found = self.found(record)
-        functional = str(record.get("currency"))
-        for number, row in enumerate(record.get("lines") or (), start=1):
-            try:
-                lines.append(self._line(number, row, functional))
-            except (MoneyError, KeyError, TypeError) as error:
-                defects.append(f"line {number}: {error}")
-        try:
-            date = dt.date.fromisoformat(record["date"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ErpError(Failure("unavailable", f"Journal {found.document_id} has no date: {error}.")) from error
-        return PostedDocument(
-            key=found.key, document_id=found.document_id, number=found.number, state=found.state, company=company,
-            accounting_date=date, period=str(record.get("period") or ""), functional_currency=functional,
-            lines=tuple(lines), defects=tuple(defects),
-        )  # fmt: skip
-
-    def _line(self, number: int, row: Mapping[str, Any], functional: str) -> Line:
-        debit, credit = self._minor(row["debit"], functional), self._minor(row["credit"], functional)
-        currency = row["currency"]
-        amount = self._minor(row["amount"], currency)
-        return Line(number, row["account"], debit, credit, currency, amount, row.get("text") or "")
-
-    def balance(self, company: str, period: str, record: Mapping[str, Any]) -> AccountBalance:
-        """One row of the balances. Raises ErpError if it is no money."""
-        try:
-            currency = record["currency"]
-            debit, credit = self._minor(record["debit"], currency), self._minor(record["credit"], currency)
-            return AccountBalance(company, period, record["account"], currency, debit, credit)
-        except (MoneyError, KeyError, TypeError) as error:
-            words = f"A balance of {company} {period} is no money: {error}"
-            raise ErpError(Failure("readback_mismatch", words)) from error
-
-    def _major(self, minor: int, currency: str) -> str:
-        return format(to_major(minor, self._exponents[currency]), "f")
-
-    def _minor(self, text: Any, currency: str) -> int:
-        """Text only: a JSON number may have been through a float on its way."""
-        if not isinstance(text, str):
-            raise MoneyError(f"{text!r} is not an amount in text")
-        if currency not in self._exponents:
-            raise MoneyError(f"the minor-unit digits of {currency} are not known")
-        return to_minor(text, self._exponents[currency])
-
-
-def periods_of(company: str, rows: Iterable[Mapping[str, Any]]) -> tuple[ErpPeriod, ...]:
-    """Periods by start date. Anything but `open` takes no posting. Raises ErpError for rows that are no periods."""
-    try:
-        made = [
-            ErpPeriod(
-                company, row["name"], dt.date.fromisoformat(row["start_date"]), dt.date.fromisoformat(row["end_date"]),
-                "open" if row["state"] == "open" else "closed",
-            )
-            for row in rows
-        ]  # fmt: skip
-    except (KeyError, TypeError, ValueError) as error:
-        raise ErpError(Failure("unavailable", f"The periods of {company} cannot be read: {error}.")) from error
-    return tuple(sorted(made, key=lambda period: period.start_date))
 
 
 def resolved(
@@ -197,7 +105,29 @@ def resolved(
             "company": masters.get(key.code) is not None,
             "account": company is not None and key.code in company.accounts,
             "currency": key.code in currencies,
+            "customer": company is not None and key.code in company.customers,
+            "item": company is not None and key.code in company.items,
         }.get(key.kind, False)
         if there:
             found[key] = key.code
     return found
+
+
+def reversal(original: PostedDocument | None, request: Reversal) -> Journal | Failure:
+    """The document that takes a posted one back exactly, or why there is none: of an invoice a credit note that settles
+    it, whole; of a journal its negative."""
+    document = reversal_journal(original, request)
+    if isinstance(document, Failure) or original is None or original.kind == "journal":
+        return document
+    if original.kind != "invoice":
+        words = f"Document {original.number} settles invoices: take it off them in the ledger first."
+        return Failure("unsupported", words)
+    lines = tuple(
+        replace(line, role=held.role, item=held.item)
+        for line, held in zip(reversed_lines(original.lines), original.lines, strict=True)
+    )
+    customer, number = original.customer_id or "", original.reference or ""
+    credit = replace(document, kind="credit_note", customer=Customer(customer, customer), reference=number, lines=lines)
+    owed = receivable_lines(credit)
+    settled = tuple(Application(number, -sum(x.amount_tc for x in owed), x.currency) for x in owed[:1])
+    return replace(credit, applies_to=settled)

@@ -15,7 +15,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 from urllib.parse import quote
 
 from revenue_assets.domain.config_erp_generic import Folder
@@ -92,6 +92,22 @@ class DropFolder:
         folder = self._folders["extract"] / quote(company, safe=" ")
         names = [f"{period}.csv"] if period else sorted(p.name for p in folder.glob("*.csv"))
         return [row for name in names for row in self._rows(folder / name) or ()]
+
+    def journals(self, company: str, period: str | None = None) -> list[dict[str, Any]]:
+        """Journals of the books in the contract's form, rows of one id being its lines. Raises ErpError for rows that
+        contradict each other, and for an extract without its columns."""
+        records: dict[str, dict[str, Any]] = {}
+        try:
+            for row in self.extract(company, period):
+                head = records.setdefault(row["id"], {**row, "reverses": row["reverses"] or None, "lines": []})
+                if any(head[name] != row[name] for name in ("external_id", "number", "state", "date", "currency")):
+                    words = f"Journal {row['id']} of the extract has lines that contradict each other."
+                    raise ErpError(Failure("readback_mismatch", words))
+                line = {name: row[name] for name in ("account", "debit", "credit", "amount")}
+                head["lines"].append({**line, "currency": row["line_currency"], "text": row["line_text"]})
+        except KeyError as error:
+            raise ErpError(Failure("unavailable", f"The extract of {company} lacks the column {error}.")) from error
+        return list(records.values())
 
     def masters(self, name: str) -> list[Row]:
         """Rows of a master file. Raises ErpError if it is not there."""

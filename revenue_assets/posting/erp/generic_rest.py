@@ -12,18 +12,14 @@ from collections.abc import Mapping, Sequence
 import httpx
 
 from revenue_assets.domain.config_erp_generic import GenericOptions
-from revenue_assets.posting.erp.documents import held_outcome, reversal_journal
+from revenue_assets.posting.erp.documents import held_outcome, masters_of
 from revenue_assets.posting.erp.generic_client import AlreadyThere, GenericClient, chunks
-from revenue_assets.posting.erp.generic_documents import (
-    CompanyMasters,
-    GenericDocuments,
-    periods_of,
-    refused,
-    resolved,
-)
+from revenue_assets.posting.erp.generic_documents import CompanyMasters, GenericDocuments, refused, resolved, reversal
+from revenue_assets.posting.erp.generic_records import periods_of
 from revenue_assets.posting.erp.port import (
     AccountBalance,
     Capabilities,
+    DocumentKind,
     ErpError,
     ErpPeriod,
     Failure,
@@ -36,8 +32,12 @@ from revenue_assets.posting.erp.port import (
     Reversal,
 )
 
-# Keys or ids of one look-up; a URL of a hundred 64-character keys stays below 8 KB.
+# Keys, ids or codes of one look-up; a URL of a hundred 64-character keys stays below 8 KB.
 KEYS_PER_REQUEST = 100
+# What settles comes after what is settled.
+ORDER: tuple[DocumentKind, ...] = ("journal", "invoice", "credit_note", "cash_application")
+# The contract's lists of masters that documents bring along.
+LISTS: Mapping[str, str] = {"customer": "customers", "item": "items"}
 
 
 class GenericRestErp:
@@ -71,6 +71,8 @@ class GenericRestErp:
             writer_scope="company",
             posts_itself=True,
             settle_seconds=options.settle_seconds,
+            kinds=frozenset(options.kinds),
+            masters=frozenset(options.masters),
         )
         self._currencies = dict(exponents)
         self._documents = GenericDocuments(exponents, self._capabilities)
@@ -85,18 +87,40 @@ class GenericRestErp:
 
     def resolve(self, wanted: Sequence[MasterKey]) -> dict[MasterKey, str]:
         names = {key.code if key.kind == "company" else key.company for key in wanted}
-        return resolved(wanted, self._masters(names), self._currencies)
+        return resolved(wanted, self._masters(names, wanted), self._currencies)
 
     def ensure(self, masters: Sequence[Master]) -> dict[MasterKey, Failure]:
-        """The contract has journals alone, and those name no customer and no item."""
-        words = "The generic contract posts journals only: it makes no customers and no items."
-        return {master.key: Failure("unsupported", words) for master in masters}
+        if not self._has_details:
+            words = "The ledger takes journals only (options.kinds): it makes no customers and no items."
+            return {master.key: Failure("unsupported", words) for master in masters}
+        there = self.resolve([master.key for master in masters])
+        failed: dict[MasterKey, Failure] = {}
+        for master in masters:
+            if master.key in there:
+                continue
+            if master.kind not in self._capabilities.masters:
+                words = (
+                    f"The ledger of {master.company} has no {master.kind} {master.code}, and we may make none there."
+                )
+                failed[master.key] = Failure("mapping_missing", words)
+                continue
+            record = {"code": master.code, "name": master.name, "account": master.account_code}
+            try:
+                self._client.add(master.company, LISTS[master.kind], record)
+            except AlreadyThere:
+                continue
+            except ErpError as error:
+                if error.failure.retry:
+                    raise
+                failed[master.key] = Failure("mapping_missing", error.failure.message, error.failure.evidence)
+        return failed
 
     def periods(self, company: str) -> tuple[ErpPeriod, ...]:
         return periods_of(company, self._client.rows(company, "periods"))
 
     def preflight(self, documents: Sequence[Journal]) -> dict[str, Failure]:
-        masters = self._masters({document.company for document in documents})
+        named = [master.key for document in documents for master in masters_of(document)]
+        masters = self._masters({document.company for document in documents}, named)
         found = {d.key: self._documents.refusal(d, masters[d.company]) for d in documents}
         return {key: failure for key, failure in found.items() if failure is not None}
 
@@ -118,7 +142,7 @@ class GenericRestErp:
             failure = self._documents.unfit(document)
             if failure is not None:
                 outcomes[document.key] = Outcome(document.key, failure=failure)
-        sound = [document for document in documents if document.key not in outcomes]
+        sound = sorted((d for d in documents if d.key not in outcomes), key=lambda d: ORDER.index(d.kind))
         for company in dict.fromkeys(document.company for document in sound):
             outcomes |= self._submit_company(company, [d for d in sound if d.company == company])
         return tuple(outcomes[key] for key in keys)
@@ -144,7 +168,7 @@ class GenericRestErp:
             original = self.lines(request.company, [request.document_id]).get(request.document_id)
         except ErpError as error:
             return Outcome(request.key, failure=error.failure)
-        document = reversal_journal(original, request)
+        document = reversal(original, request)
         if isinstance(document, Failure):
             return Outcome(request.key, failure=document)
         return self.submit([document])[0]
@@ -220,7 +244,8 @@ class GenericRestErp:
             return Outcome(key, job_id=job_id, failure=Failure("uncertain", words))
         return Outcome(key, found.state, found.document_id, found.number, job_id=job_id)
 
-    def _masters(self, companies: set[str]) -> dict[str, CompanyMasters | None]:
+    def _masters(self, companies: set[str], named: Sequence[MasterKey]) -> dict[str, CompanyMasters | None]:
+        """What each company has; of customers and items only the `named` ones are asked for."""
         currencies = {str(row.get("name")): str(row.get("currency")) for row in self._client.companies()}
         masters: dict[str, CompanyMasters | None] = {}
         for company in companies:
@@ -228,5 +253,21 @@ class GenericRestErp:
                 masters[company] = None
                 continue
             codes = frozenset(str(row.get("code")) for row in self._client.rows(company, "accounts"))
-            masters[company] = CompanyMasters(currencies[company], codes, self.periods(company))
+            mine = [key for key in named if key.company == company]
+            customers, items = (self._there(company, kind, mine) for kind in ("customer", "item"))
+            masters[company] = CompanyMasters(currencies[company], codes, self.periods(company), customers, items)
         return masters
+
+    @property
+    def _has_details(self) -> bool:
+        """Whether it takes documents with customers and items; a ledger of journals alone serves neither list."""
+        return self._capabilities.kinds != {"journal"}
+
+    def _there(self, company: str, kind: str, named: Sequence[MasterKey]) -> frozenset[str]:
+        codes = sorted({key.code for key in named if key.kind == kind}) if self._has_details else []
+        rows = [
+            row
+            for chunk in chunks(codes, KEYS_PER_REQUEST)
+            for row in self._client.rows(company, LISTS[kind], code=chunk)
+        ]
+        return frozenset(codes) & {str(row.get("code")) for row in rows}
