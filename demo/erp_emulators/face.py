@@ -16,6 +16,7 @@ from typing import Any
 
 from demo.erp_emulators.behaviour import behaviour
 from demo.erp_emulators.core import Emulator, Refused, Trap
+from demo.erp_emulators.ledger import Entry
 from demo.simulators.server import LoopbackServer, Request, Response, dumps
 
 CONTROL = "/_control"
@@ -29,7 +30,7 @@ class Face(ABC):
     def __init__(self, root: Path, *, clock: Callable[[], float] = time.time) -> None:
         self.root, self._clock = root, clock
         self._resets = 0
-        self.erp = Emulator(root / "ledger-0.sqlite", clock=clock)
+        self.erp = Emulator(root / "ledger-0.sqlite", clock=clock, rules=self.check)
 
     # What a face must say.
 
@@ -40,6 +41,9 @@ class Face(ABC):
     @abstractmethod
     def refused(self, error: Refused) -> Response:
         """How this ERP words a refusal."""
+
+    def check(self, entry: Entry) -> None:  # noqa: B027
+        """Raises Refused for what this ERP refuses besides what all of them do; asked at the commit."""
 
     def start(self) -> None:  # noqa: B027 - most faces do nothing besides answering
         """Begins what it does besides answering; `stop` ends it."""
@@ -77,7 +81,7 @@ class Face(ABC):
         self._resets += 1
         path = self.root / f"ledger-{self._resets}.sqlite"
         path.unlink(missing_ok=True)
-        self.erp = Emulator(path, behaviour(how), seed, self._clock)
+        self.erp = Emulator(path, behaviour(how), seed, self._clock, self.check)
         if setup is not None:
             self.setup(**setup)
 

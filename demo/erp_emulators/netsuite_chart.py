@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import calendar
 from dataclasses import dataclass
+from typing import Any
 
 from demo.erp_emulators.ledger import EXPONENTS, Ledger
 
@@ -11,6 +12,10 @@ DEPARTMENTS = ("Sales", "Finance")
 CLASSES = ("platform", "services", "usage")
 LOCATIONS = ("HQ",)
 REGIONS = ("EMEA", "O'Brien & Sons")
+# Line fields for dimensions, over REST and in the tables.
+LINE_FIELDS = ("department", "class", "location", "cseg_region", "custcol_ra_currency", "custcol_ra_amount")
+# Accounts whose number begins so keep what customers owe.
+RECEIVABLE = "11"
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,11 @@ def key_of(ids: dict[str, str], internal_id: str | None) -> str | None:
     return next((name for name, number in ids.items() if number == internal_id), None)
 
 
+def ref(value: Any) -> str | None:
+    """The internal id of a reference."""
+    return str(value["id"]) if isinstance(value, dict) and "id" in value else None
+
+
 def _name(month: str) -> str:
     return f"{calendar.month_abbr[int(month[5:])]} {month[:4]}"
 
@@ -88,7 +98,8 @@ def _period(number: str, name: str, start: str, end: str, state: str, **flags: s
 
 
 def _account(number: str, code: str | None, **flags: str) -> dict[str, object]:
-    return {"id": number, "acctnumber": code, "isinactive": "F", "issummary": "F", **flags}
+    kind = "AcctRec" if (code or "").startswith(RECEIVABLE) else "OthCurrLiab"
+    return {"id": number, "acctnumber": code, "accttype": kind, "isinactive": "F", "issummary": "F", **flags}
 
 
 def _named(names: tuple[str, ...]) -> list[dict[str, object]]:

@@ -7,13 +7,13 @@ where the rounded lines do not balance, and drops a field that it does not know 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from demo.erp_emulators.core import Refused
 from demo.erp_emulators.ledger import EXPONENTS, Entry, EntryLine, Held
-from demo.erp_emulators.netsuite_chart import Chart, key_of
-from demo.erp_emulators.netsuite_suiteql import LINE_FIELDS
+from demo.erp_emulators.netsuite_chart import LINE_FIELDS, Chart, key_of, ref
 
 HEAD_FIELDS = frozenset(
     {
@@ -32,47 +32,66 @@ class BadBody(Exception):
         self.code, self.path = code, path
 
 
-def entry_of(body: bytes, chart: Chart, *, strict_names: bool, posts: bool) -> Entry:
-    """The entry that NetSuite would make of the body. `posts`: the account posts what is not marked as pending."""
+def body_of(body: bytes) -> dict[str, Any]:
+    """The fields of a record's body. Raises BadBody."""
     try:
         values = json.loads(body, parse_float=Decimal)
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        raise BadBody("INVALID_CONTENT", "Invalid content in the request body.")
+    return values
+
+
+def entry_of(values: dict[str, Any], chart: Chart, *, strict_names: bool, posts: bool) -> Entry:
+    """The entry that NetSuite would make of a journal. `posts`: the account posts what is not marked as pending."""
+    try:
         items = values["line"]["items"]
-    except (ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         raise BadBody("INVALID_CONTENT", "Invalid content in the request body.") from None
     unknown = sorted(set(values) - HEAD_FIELDS) + sorted({k for item in items for k in item} - _LINE_KEYS)
     if unknown and strict_names:
         raise BadBody("INVALID_CONTENT", f"Unknown reference or field: {unknown[0]}.", unknown[0])
-    company = key_of(chart.subsidiaries, _ref(values.get("subsidiary")))
+    entry, rate = head_of(values, chart, posts=posts)
+    currency = entry.extra["currency"]
+    lines = [_line(n, item, chart, currency) for n, item in enumerate(items)]
+    extra = dict(entry.extra)
+    for name in ("tranId", "custbody_ra_reverses"):
+        if values.get(name):
+            extra[name.lower()] = str(ref(values[name]) or values[name])
+    return replace(entry, lines=tuple(in_base(lines, currency, entry.currency, rate)), extra=extra)
+
+
+def head_of(values: dict[str, Any], chart: Chart, *, posts: bool) -> tuple[Entry, Decimal]:
+    """The entry without its lines, and the exchange rate. `posts`: what is not marked as pending counts at once."""
+    company = key_of(chart.subsidiaries, ref(values.get("subsidiary")))
     if company is None:
         raise BadBody("INVALID_KEY_OR_REF", "Invalid subsidiary reference key.", "subsidiary")
     base = chart.bases[company]
-    currency = key_of(chart.currencies, _ref(values.get("currency"))) if "currency" in values else base
+    currency = key_of(chart.currencies, ref(values.get("currency"))) if "currency" in values else base
     if currency is None:
         raise BadBody("INVALID_KEY_OR_REF", "Invalid currency reference key.", "currency")
     rate = Decimal(str(values.get("exchangeRate", 1)))
-    lines = [_line(n, item, chart, currency) for n, item in enumerate(items)]
-    lines = _in_base(lines, currency, base, rate)
-    status, approved = _ref(values.get("approvalStatus")), values.get("approved")
+    status, approved = ref(values.get("approvalStatus")), values.get("approved")
     pending = status == "1" or approved is False or (not posts and status != "2" and approved is not True)
-    extra = {"currency": currency, "rate": format(rate, "f"), "status": "pending" if pending else "approved"}
-    for name in ("tranId", "custbody_ra_reverses"):
-        if values.get(name):
-            extra[name.lower()] = str(_ref(values[name]) or values[name])
-    return Entry(
+    entry = Entry(
         key=str(values.get("externalId") or ""),
         company=company,
         date=str(values.get("tranDate", "")),
         currency=base,
-        lines=tuple(lines),
+        lines=(),
         text=str(values.get("memo", "")),
         state="created" if pending else "posted",
-        extra=extra,
+        extra={"currency": currency, "rate": format(rate, "f"), "status": "pending" if pending else "approved"},
     )
+    return entry, rate
 
 
 def record_of(held: Held, chart: Chart) -> dict[str, Any]:
     """The record as GET shows it: header fields, no ledger impact, sub-lists as links."""
-    entry, path = held.entry, f"/services/rest/record/v1/journalentry/{held.id}"
+    entry = held.entry
+    record = "journalentry" if entry.kind == "journal" else entry.kind
+    path = f"/services/rest/record/v1/{record}/{held.id}"
     return {
         "links": [{"rel": "self", "href": path}],
         "id": held.id,
@@ -89,21 +108,21 @@ def record_of(held: Held, chart: Chart) -> dict[str, Any]:
 def _line(number: int, item: dict[str, Any], chart: Chart, currency: str) -> EntryLine:
     """The line in the journal's currency; debit and credit follow."""
     path = f"line.items[{number}]"
-    account = key_of(chart.accounts, _ref(item.get("account")))
+    account = key_of(chart.accounts, ref(item.get("account")))
     if account is None:
-        detail = f"Invalid account reference key {_ref(item.get('account'))}."
+        detail = f"Invalid account reference key {ref(item.get('account'))}."
         raise BadBody("INVALID_KEY_OR_REF", detail, f"{path}.account")
     sides = [item.get(side) for side in ("debit", "credit")]
     if sum(value is not None for value in sides) != 1:
         raise BadBody("USER_ERROR", "Please enter a debit or a credit.", path)
-    signed = _rounded(Decimal(str(sides[0])) if sides[0] is not None else -Decimal(str(sides[1])), currency)
-    fields = {name: str(_ref(item[name]) or item[name]) for name in LINE_FIELDS if item.get(name) is not None}
+    signed = rounded(Decimal(str(sides[0])) if sides[0] is not None else -Decimal(str(sides[1])), currency)
+    fields = {name: str(ref(item[name]) or item[name]) for name in LINE_FIELDS if item.get(name) is not None}
     return EntryLine(account, 0, 0, currency, signed, str(item.get("memo", "")), fields)
 
 
-def _in_base(lines: list[EntryLine], currency: str, base: str, rate: Decimal) -> list[EntryLine]:
+def in_base(lines: list[EntryLine], currency: str, base: str, rate: Decimal) -> list[EntryLine]:
     scale = Decimal(10) ** -EXPONENTS[currency]
-    amounts = [_rounded(line.amount * scale * (rate if currency != base else 1), base) for line in lines]
+    amounts = [rounded(line.amount * scale * (rate if currency != base else 1), base) for line in lines]
     if amounts and sum(line.amount for line in lines) == 0:
         amounts[0] -= sum(amounts)
     return [
@@ -112,13 +131,8 @@ def _in_base(lines: list[EntryLine], currency: str, base: str, rate: Decimal) ->
     ]
 
 
-def _rounded(value: Decimal, currency: str) -> int:
+def rounded(value: Decimal, currency: str) -> int:
     return int(value.scaleb(EXPONENTS[currency]).quantize(Decimal(1), ROUND_HALF_UP))
-
-
-def _ref(value: Any) -> str | None:
-    """The internal id of a reference."""
-    return str(value["id"]) if isinstance(value, dict) and "id" in value else None
 
 
 def refusal_code(error: Refused) -> str:

@@ -15,16 +15,24 @@ from decimal import Decimal
 from typing import Any
 
 from demo.erp_emulators.ledger import EXPONENTS, Held
-from demo.erp_emulators.netsuite_chart import Chart
+from demo.erp_emulators.netsuite_chart import LINE_FIELDS, Chart
+from demo.erp_emulators.netsuite_invoices import links, open_amounts
 
-LINE_FIELDS = ("department", "class", "location", "cseg_region", "custcol_ra_currency", "custcol_ra_amount")
 _TABLES = {
     "transaction": "id type tranid externalid trandate createddate postingperiod currency exchangerate memo "
-    "approvalstatus",
-    "transactionline": "transaction id linesequencenumber subsidiary memo foreignamount " + " ".join(LINE_FIELDS),
+    "approvalstatus entity duedate otherrefnum custbody_ra_number foreignamountunpaid",
+    "transactionline": "transaction id linesequencenumber mainline item subsidiary memo foreignamount "
+    + " ".join(LINE_FIELDS),
     "transactionaccountingline": "transaction transactionline account accountingbook debit credit amount posting",
+    "nexttransactionlinelink": "previousdoc previousline nextdoc nextline linktype foreignamount",
+    "customer": "id externalid entityid companyname isinactive subsidiary",
+    "item": "id externalid itemid incomeaccount isinactive",
+    "customersubsidiaryrelationship": "entity subsidiary",
 }
-_INTEGERS = frozenset({"id", "transaction", "transactionline", "postingperiod", "linesequencenumber", "accountingbook"})
+_INTEGERS = frozenset(
+    "id transaction transactionline postingperiod linesequencenumber accountingbook entity subsidiary item previousdoc "
+    "previousline nextdoc nextline".split()
+)
 _ALLOWED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION}
 # A text literal, or the table (and column) whose name is a keyword here.
 _WORD = re.compile(r"'(?:[^']|'')*'|\btransaction\b", re.IGNORECASE)
@@ -90,23 +98,30 @@ def _ledger(chart: Chart, documents: Sequence[Held]) -> dict[str, list[dict[str,
     heads: list[dict[str, object]] = []
     lines: list[dict[str, object]] = []
     ledger: list[dict[str, object]] = []
+    unpaid = open_amounts(list(documents))
     for held in documents:
         entry, extra = held.entry, held.entry.extra
         heads.append(
             {
-                "id": held.id, "type": "Journal", "tranid": extra.get("tranid") or f"JE{int(held.id):05d}",
+                "id": held.id, "type": extra.get("type", "Journal"), 
+                "tranid": extra.get("tranid") or f"JE{int(held.id):05d}",
                 "externalid": entry.key or None, "trandate": entry.date, "createddate": entry.date,
                 "postingperiod": chart.periods.get(entry.date[:7]),
                 "currency": chart.currencies[str(extra.get("currency", entry.currency))],
                 "exchangerate": extra.get("rate", "1"), "memo": entry.text,
                 "approvalstatus": "2" if held.state == "posted" else "1",
+                **{name: extra.get(name) for name in ("entity", "duedate", "otherrefnum", "custbody_ra_number")},
+                "foreignamountunpaid": _major(unpaid[held.id], extra["currency"]) if held.id in unpaid else None,
             }
         )  # fmt: skip
+        sold = extra.get("sold", ())
         for number, line in enumerate(entry.lines):
             of = {"transaction": held.id}
             lines.append(
                 {
                     **of, "id": number, "linesequencenumber": number, "memo": line.text or None,
+                    "mainline": "T" if number == 0 and sold else "F",
+                    "item": sold[number] if number < len(sold) else None,
                     "subsidiary": chart.subsidiaries[entry.company],
                     "foreignamount": _major(line.amount, line.currency), **line.dimensions,
                 }
@@ -120,7 +135,14 @@ def _ledger(chart: Chart, documents: Sequence[Held]) -> dict[str, list[dict[str,
                     "posting": "T" if held.state == "posted" else "F",
                 }
             )  # fmt: skip
-    return {"transaction": heads, "transactionline": lines, "transactionaccountingline": ledger}
+    joined = [
+        {**row, "foreignamount": _major(row["foreignamount"], row["currency"])}  # type: ignore[arg-type]
+        for row in links(list(documents))
+    ]
+    return {
+        "transaction": heads, "transactionline": lines, "transactionaccountingline": ledger,
+        "nexttransactionlinelink": joined,
+    }  # fmt: skip
 
 
 def _major(minor: int, currency: str) -> str:

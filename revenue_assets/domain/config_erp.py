@@ -57,6 +57,7 @@ class TrytonOptions(_Options):
     sundry_customer: code of the customer that summarised lines name where every line must name one.
     item_category: product category of items that posting makes.
     settle_seconds: after an unknown outcome, until a look-up is final. batch_size_max: documents in one call.
+    masters_seconds: how long accounts, periods, customers and items are kept; a refusal is never built on kept ones.
     """
 
     journal: str = Field(default="REV", min_length=1)
@@ -66,6 +67,60 @@ class TrytonOptions(_Options):
     item_category: str = Field(default="Subscriptions", min_length=1)
     settle_seconds: int = Field(default=75, ge=0)
     batch_size_max: int = Field(default=50, ge=1, le=500)
+    masters_seconds: int = Field(default=60, ge=0, le=3600)
+
+
+# Fields of NetSuite records that posting sets itself: `fields` may not set them too.
+_OWN_FIELDS: dict[str, frozenset[str]] = {
+    "customer": frozenset({"externalId", "entityId", "companyName", "isPerson", "subsidiary"}),
+    "item": frozenset({"externalId", "itemId", "displayName", "incomeAccount", "subsidiary"}),
+    "invoice": frozenset({
+        "externalId", "tranDate", "dueDate", "memo", "subsidiary", "currency", "exchangeRate", "postingPeriod",
+        "entity", "account", "item", "approvalStatus",
+    }),
+    "creditMemo": frozenset({
+        "externalId", "tranDate", "memo", "subsidiary", "currency", "exchangeRate", "postingPeriod", "entity",
+        "account", "item", "apply",
+    }),
+    "customerPayment": frozenset({
+        "externalId", "tranDate", "memo", "subsidiary", "currency", "exchangeRate", "postingPeriod", "customer",
+        "account", "arAcct", "payment", "apply", "autoApply",
+    }),
+}  # fmt: skip
+NetSuiteRecord = Literal["customer", "item", "invoice", "creditMemo", "customerPayment"]
+
+
+class NetSuiteDetails(_Options):
+    """How invoices, credit notes and payments become NetSuite's own; without it the adapter posts journals only.
+
+    number_field: body field that carries our number of an invoice or credit note. item_record: record type of items
+    that posting makes. payments_of_many_accounts: what becomes of a payment that moves more than one account besides
+    the receivable, as one with a fee: nothing (it is refused), or a credit memo. fields: constant fields of each
+    record that this account asks for (form, payment option, tax schedule, location); never ours.
+    """
+
+    number_field: str = Field(default="otherRefNum", pattern=r"^(otherRefNum|tranId|custbody_[a-z0-9_]+)$")
+    item_record: Literal["serviceSaleItem", "nonInventorySaleItem", "otherChargeSaleItem"] = "nonInventorySaleItem"
+    payments_of_many_accounts: Literal["refuse", "credit_memo"] = "refuse"
+    fields: dict[NetSuiteRecord, dict[str, str | bool | int | dict[str, str]]] = {}
+
+    @model_validator(mode="after")
+    def _only_theirs(self) -> NetSuiteDetails:
+        for record, values in self.fields.items():
+            own = sorted(set(values) & (_OWN_FIELDS[record] | {self.number_field}))
+            if own:
+                raise ValueError(f"fields of {record} may not set {', '.join(own)}: posting sets it")
+        if self.payments_of_many_accounts == "credit_memo" and self.number_field == "tranId":
+            # NetSuite numbers each record by itself, and a payment has no number of ours.
+            raise ValueError(
+                "payments as credit memos need another number_field than tranId to be told from credit notes"
+            )
+        return self
+
+    @property
+    def number_column(self) -> str:
+        """SuiteQL column of `number_field`."""
+        return self.number_field.lower()
 
 
 class NetSuiteOptions(_Options):
@@ -75,7 +130,8 @@ class NetSuiteOptions(_Options):
     subsidiaries: company name of entities.yaml -> internal id; others are found by their name.
     create_as: what a new journal's approval is set to; `default` leaves it to the account.
     foreign_currency: how lines in another currency than the company's are posted.
-    batch_size_max: journals whose intents are committed together and looked up together; each is a request of its own.
+    details: switches invoices, credit notes and payments on.
+    batch_size_max: documents whose intents are committed together and looked up together; each is a request of its own.
     seconds: settle_seconds until a look-up is final, read_seconds / write_seconds of one request at most.
     """
 
@@ -90,6 +146,7 @@ class NetSuiteOptions(_Options):
     dimensions: dict[str, Dimension] = {}
     reversal_field: str | None = Field(default=None, pattern=r"^custbody_[a-z0-9_]+$")
     accounting_book: str | None = Field(default=None, pattern=r"^[0-9]+$")
+    details: NetSuiteDetails | None = None
     batch_size_max: int = Field(default=10, ge=1, le=100)
     settle_seconds: int = Field(default=930, ge=0)
     read_seconds: int = Field(default=120, gt=0)

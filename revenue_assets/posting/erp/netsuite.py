@@ -1,32 +1,40 @@
 """NetSuite behind the ERP port, over SuiteTalk REST and SuiteQL.
 
-The key is the journal's `externalId`, unique per record type and account: NetSuite itself refuses a second journal with
-it, at any distance in time. A journal is POSTed and never PUT, because an upsert of a posted journal would change the
-books. NetSuite answers a create with no content, and `400 USER_ERROR` for an existing external id, a closed period, a
+The key is the record's `externalId`, unique per record type and account: NetSuite itself refuses a second record with
+it, at any distance in time. A record is POSTed and never PUT, because an upsert of a posted document would change the
+books. Journals are journal entries; invoices, credit notes and payments are NetSuite's own if `options.details` says
+so. NetSuite answers a create with no content, and `400 USER_ERROR` for an existing external id, a closed period, a
 missing right and an unbalanced journal alike; after a refusal the adapter therefore looks: is the key there, is the
 period open, are the masters there. Texts are evidence for people and decide nothing.
 
-A journal that awaits approval exists but does not count: it is `created` until the ledger's tables show it as posting.
+A document that awaits approval exists but does not count: it is `created` until the ledger's tables show it as posting.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import httpx
 
 from revenue_assets.domain.config_erp import NetSuiteOptions
 from revenue_assets.domain.money import MoneyError
-from revenue_assets.posting.erp.documents import held_outcome, reversal_journal
-from revenue_assets.posting.erp.netsuite_documents import Documents
+from revenue_assets.posting.erp.documents import RECEIVABLE, held_outcome, reversal_journal
+from revenue_assets.posting.erp.netsuite_customers import Customers
+from revenue_assets.posting.erp.netsuite_documents import DETAIL_TYPES, JOURNAL, PAYMENT, Documents
 from revenue_assets.posting.erp.netsuite_failures import failure_of, reading
+from revenue_assets.posting.erp.netsuite_invoices import Invoices
 from revenue_assets.posting.erp.netsuite_jobs import Jobs
 from revenue_assets.posting.erp.netsuite_ledger import Ledger
 from revenue_assets.posting.erp.netsuite_masters import Masters, Subsidiary
+from revenue_assets.posting.erp.netsuite_settlement import Settlement
+from revenue_assets.posting.erp.open_items import ORDER
 from revenue_assets.posting.erp.port import (
     AccountBalance,
+    Application,
     Capabilities,
+    Customer,
     ErpError,
     ErpPeriod,
     Failure,
@@ -42,7 +50,6 @@ from revenue_assets.sources.netsuite_auth import Certificate
 from revenue_assets.sources.netsuite_client import NetSuiteClient
 from revenue_assets.sources.netsuite_faults import NetSuiteFault
 
-JOURNAL = "journalEntry"
 # Our keys have 32 characters; what NetSuite takes at most is not written where we could read it.
 KEY_LENGTH_MAX = 64
 
@@ -80,10 +87,19 @@ class NetSuiteErp:
             writer_scope="none",
             posts_itself=True,
             settle_seconds=options.settle_seconds,
+            kinds=frozenset({"journal"} if options.details is None else ORDER),
+            masters=frozenset(() if options.details is None else ("customer", "item")),
         )
         self._masters = Masters(self._client, options.subsidiaries, options.dimensions, options.masters_seconds)
         self._documents = Documents(self._masters, exponents, self._capabilities, options)
-        self._ledger = Ledger(self._client, self._masters, exponents, options)
+        settlement = None
+        if options.details is not None:
+            settlement = Settlement(self._client, self._masters, exponents, options, options.details)
+            self._customers = Customers(self._client, self._masters, options.details)
+            self._invoices = Invoices(
+                self._masters, self._customers, self._documents, settlement, exponents, options.details
+            )
+        self._ledger = Ledger(self._client, self._masters, exponents, options, settlement)
         self._jobs = Jobs(self._client, lambda key: self.find("", [key])[key])
 
     @property
@@ -96,13 +112,23 @@ class NetSuiteErp:
 
     def resolve(self, wanted: Sequence[MasterKey]) -> dict[MasterKey, str]:
         with reading():
-            self._masters.forget()
-            return {key: known for key in wanted if (known := self._masters.lookup(key)) is not None}
+            self._forget()
+            return {key: known for key in wanted if (known := self._lookup(key)) is not None}
+
+    def _lookup(self, key: MasterKey) -> str | None:
+        if self._options.details is not None and key.kind == "customer":
+            return self._customers.customers([key.code]).get(key.code)
+        if self._options.details is not None and key.kind == "item":
+            return self._customers.item(key.code)
+        return self._masters.lookup(key)
 
     def ensure(self, masters: Sequence[Master]) -> dict[MasterKey, Failure]:
-        """Journals name no customer and no item; other kinds are not served."""
-        words = "This adapter posts journals only: NetSuite's customers and items are not made from here."
-        return {master.key: Failure("unsupported", words) for master in masters}
+        if self._options.details is None:
+            words = "This adapter posts journals only: options.details switches NetSuite's customers and items on."
+            return {master.key: Failure("unsupported", words) for master in masters}
+        with reading():
+            self._forget()
+            return self._customers.ensure(masters)
 
     def periods(self, company: str) -> tuple[ErpPeriod, ...]:
         with reading():
@@ -116,12 +142,12 @@ class NetSuiteErp:
     def preflight(self, documents: Sequence[Journal]) -> dict[str, Failure]:
         with reading():
             if self._options.mode == "async":
-                self._masters.forget()  # a job's refusal comes when nobody is there to look again
+                self._forget()  # a job's refusal comes when nobody is there to look again
             else:
                 self._masters.age()
             refused = self._refused(documents)
             if refused and not self._masters.is_fresh:
-                self._masters.forget()
+                self._forget()
                 refused = self._refused(documents)
             return refused
 
@@ -138,19 +164,32 @@ class NetSuiteErp:
         keys = [document.key for document in documents]
         if len(set(keys)) != len(keys):
             raise ValueError("one call has the same key twice")
+        outcomes: dict[str, Outcome] = {}
+        silent: Failure | None = None
+        for kind in ORDER:
+            mine = [document for document in documents if document.kind == kind]
+            if silent is not None:
+                outcomes |= {document.key: _unsent(document, silent) for document in mine}
+            elif mine:
+                made, silent = self._submit_kind(mine)
+                outcomes |= made
+        return tuple(outcomes[key] for key in keys)
+
+    def _submit_kind(self, documents: Sequence[Journal]) -> tuple[dict[str, Outcome], Failure | None]:
+        """Looks, creates what is missing, looks how far it got. The failure is that of a request which NetSuite did not
+        take: who did not take one will not take the next, so the rest goes back to be sent later."""
         try:
             refused = self.preflight(documents)
             outcomes = {key: Outcome(key, failure=failure) for key, failure in refused.items()}
             outcomes |= self._already_there(documents)
         except ErpError as error:
-            return tuple(Outcome(key, failure=error.failure) for key in keys)
+            return {d.key: Outcome(d.key, failure=error.failure) for d in documents}, error.failure
         silent: Failure | None = None
         for document in documents:
             if document.key not in outcomes:
                 outcomes[document.key] = made = _unsent(document, silent) if silent else self._create(document)
-                # Who did not take one request will not take the next: the rest goes back to be sent later.
                 silent = silent or (made.failure if made.failure and made.failure.retry else None)
-        return tuple(self._as_shown([outcomes[key] for key in keys]))
+        return {outcome.key: outcome for outcome in self._as_shown(list(outcomes.values()))}, silent
 
     def poll(self, company: str, job_ids: Mapping[str, str]) -> tuple[Outcome, ...]:
         return self._jobs.poll_all(job_ids)
@@ -172,8 +211,8 @@ class NetSuiteErp:
                 raise ErpError(Failure("readback_mismatch", words)) from error
 
     def reverse(self, request: Reversal) -> Outcome:
-        """A journal of its own with its own key. NetSuite's reversal date is not used: it would change the original,
-        and the journal it makes carries no key."""
+        """A journal of its own with its own key; of an invoice a credit note that settles it whole. NetSuite's reversal
+        date is not used: it would change the original, and the journal it makes carries no key."""
         try:
             original = self.lines(request.company, [request.document_id]).get(request.document_id)
         except ErpError as error:
@@ -181,31 +220,68 @@ class NetSuiteErp:
         document = reversal_journal(original, request)
         if isinstance(document, Failure):
             return Outcome(request.key, failure=document)
+        if original is not None and original.kind in ("credit_note", "cash_application"):
+            words = f"Document {original.number} settles invoices: take it off them in NetSuite first."
+            return Outcome(request.key, failure=Failure("unsupported", words))
+        if original is not None and original.kind == "invoice":
+            return self.submit([self._credit_of(original, document)])[0]
         number = original.number if original else None
         words = f"Reversal of journal {number or request.document_id}: {document.text}".rstrip(": ")
         return self.submit([replace(document, text=words)])[0]
+
+    def _credit_of(self, original: PostedDocument, reversal: Journal) -> Journal:
+        """The credit note that takes an invoice back whole, over the same items, and settles it."""
+        with reading():
+            lines = tuple(
+                replace(line, role=RECEIVABLE)
+                if self._masters.is_receivable(line.account_code)
+                else replace(line, item=sold.item)
+                for line, sold in zip(reversal.lines, original.lines, strict=True)
+            )
+        opened = -sum(line.amount_tc for line in lines if line.role == RECEIVABLE)
+        customer, number = original.customer_id or "", original.reference or ""
+        return replace(
+            reversal, kind="credit_note", lines=lines, customer=Customer(customer, customer), reference=number,
+            reverses=None, applies_to=(Application(number, opened, original.functional_currency),),
+        )  # fmt: skip
 
     # -- one document ------------------------------------------------------------------------------------------
 
     def _create(self, document: Journal) -> Outcome:
         """Sends it once. A refusal is explained by looking; while nobody can look, the outcome is unknown."""
         try:
-            values = self._documents.values(document)
+            with reading():
+                prepared = self._record_of(document)
+        except ErpError as error:
+            return Outcome(document.key, failure=error.failure)
+        if isinstance(prepared, Failure):
+            return Outcome(document.key, failure=prepared)
+        record_type, values = prepared
+        try:
             if self._options.mode == "async":
-                return self._jobs.submit(JOURNAL, document.key, values)
-            created = self._client.create(JOURNAL, values)
+                return self._jobs.submit(record_type, document.key, values)
+            created = self._client.create(record_type, values)
         except NetSuiteFault as fault:
             if fault.kind != "refused":
                 return Outcome(document.key, failure=failure_of(fault))
             return self._explained(fault, document)
         return Outcome(document.key, "created", created.record_id)
 
+    def _record_of(self, document: Journal) -> tuple[str, dict[str, Any]] | Failure:
+        """Record type and body, once the items of its lines are there."""
+        if document.kind == "journal":
+            return JOURNAL, self._documents.values(document)
+        record_type = self._invoices.record_type(document)
+        if record_type != PAYMENT and (failure := self._customers.ensure_items(document)) is not None:
+            return failure
+        return record_type, self._invoices.values(document)
+
     def _explained(self, fault: NetSuiteFault, document: Journal) -> Outcome:
         try:
             there = self._already_there([document], ask_record=True).get(document.key)
             if there is not None:
                 return there
-            self._masters.forget()
+            self._forget()
             known = self.preflight([document]).get(document.key)
         except ErpError as error:
             words = f"NetSuite refused the document, and why could not be looked up: {error.failure.message}"
@@ -227,7 +303,7 @@ class NetSuiteErp:
         return {d.key: held_outcome(d, found[d.key], held) for d in documents if d.key in found}
 
     def _as_shown(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
-        """Created journals that the ledger already shows are posted; a look that fails leaves them created."""
+        """Created documents that the ledger already shows are posted; a look that fails leaves them created."""
         fresh = [o.key for o in outcomes if o.state == "created" and o.failure is None]
         if not fresh:
             return list(outcomes)
@@ -243,11 +319,20 @@ class NetSuiteErp:
         ]
 
     def _as_record(self, key: str) -> tuple[Found, ...]:
-        record = self._client.record(JOURNAL, key)
-        return () if record is None else (Found(key, str(record["id"]), record.get("tranId"), "created"),)
+        """An external id is unique within a record type, so each of ours is asked."""
+        types = (JOURNAL,) if self._options.details is None else (JOURNAL, *DETAIL_TYPES)
+        records = [record for kind in types if (record := self._client.record(kind, key)) is not None]
+        return tuple(Found(key, str(record["id"]), record.get("tranId"), "created") for record in records)
 
     def _refused(self, documents: Sequence[Journal]) -> dict[str, Failure]:
-        return {d.key: failure for d in documents if (failure := self._documents.refusal(d)) is not None}
+        refused = {d.key: failure for d in documents if (failure := self._documents.refusal(d)) is not None}
+        details = [d for d in documents if d.kind != "journal" and d.key not in refused]
+        return refused | self._invoices.refusals(details) if details else refused
+
+    def _forget(self) -> None:
+        self._masters.forget()
+        if self._options.details is not None:
+            self._customers.forget()
 
     def _subsidiary(self, company: str) -> Subsidiary:
         found = self._masters.subsidiary(company)

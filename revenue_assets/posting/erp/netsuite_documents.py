@@ -1,4 +1,5 @@
-"""Journals to NetSuite's `journalEntry` and what NetSuite would refuse, or take and get wrong. Pure but for masters.
+"""Journals to NetSuite's `journalEntry`, and what it would refuse of any document, or take and get wrong. Pure but for
+masters.
 
 How a line in another currency than the company's is posted is decided here; docs/decisions gives the reasons.
 """
@@ -16,6 +17,9 @@ from revenue_assets.posting.erp.netsuite_masters import Masters, Subsidiary
 from revenue_assets.posting.erp.netsuite_rates import exact_rate
 from revenue_assets.posting.erp.port import Capabilities, ErpError, Failure, Journal, Line
 
+JOURNAL, INVOICE, CREDIT_MEMO, PAYMENT = "journalEntry", "invoice", "creditMemo", "customerPayment"
+# Record types of documents besides journals -> what NetSuite's tables call them.
+DETAIL_TYPES = {INVOICE: "CustInvc", CREDIT_MEMO: "CustCred", PAYMENT: "CustPymt"}
 MEMO_CHARS_MAX = 999
 _APPROVAL: dict[tuple[str, str], Any] = {
     ("approvalStatus", "pending"): {"id": "1"},
@@ -35,35 +39,50 @@ class Documents:
         self._capabilities, self._options = capabilities, options
 
     def values(self, document: Journal) -> dict[str, Any]:
-        """The record to create. The document must have passed `refusal`."""
+        """The journal to create. The document must have passed `refusal`."""
+        native = self.native_rate(document)
+        values = self.head(document, *(native or (document.functional_currency, Decimal(1)))) | self.approval()
+        values["line"] = {"items": [self._line(document, x, native) for x in document.lines if x.debit or x.credit]}
+        if document.reverses is not None and self._options.reversal_field is not None:
+            values[self._options.reversal_field] = {"id": document.reverses}
+        return values
+
+    def head(self, document: Journal, currency_code: str, rate: Decimal) -> dict[str, Any]:
+        """What every record says of itself. Raises ErpError for a master that is gone."""
         subsidiary = self._masters.subsidiary(document.company)
         period = self._masters.period_at(document.accounting_date)
-        native = self.native_rate(document)
-        currency = self._masters.currency(native[0] if native else document.functional_currency)
+        currency = self._masters.currency(currency_code)
         if subsidiary is None or period is None or currency is None:
             raise ErpError(
                 Failure("mapping_missing", f"Masters of document {document.key} vanished while it was sent.")
             )
-        values: dict[str, Any] = {
+        return {
             "externalId": document.key,
             "tranDate": document.accounting_date.isoformat(),
             "memo": document.text[:MEMO_CHARS_MAX],
             "subsidiary": {"id": subsidiary.id},
             "currency": {"id": currency.id},
-            "exchangeRate": native[1] if native else Decimal(1),
+            "exchangeRate": rate,
             "postingPeriod": {"id": period.id},
-            "line": {"items": [self._line(document, x, native) for x in document.lines if x.debit or x.credit]},
         }
-        if self._options.create_as != "default":
-            field = self._options.approval_field
-            values[field] = _APPROVAL[field, self._options.create_as]
-        if document.reverses is not None and self._options.reversal_field is not None:
-            values[self._options.reversal_field] = {"id": document.reverses}
-        return values
+
+    def approval(self) -> dict[str, Any]:
+        """The field that says whether a new journal or invoice waits, if the account shall not decide."""
+        field = self._options.approval_field
+        return {} if self._options.create_as == "default" else {field: _APPROVAL[field, self._options.create_as]}
+
+    def dimensions(self, line: Line) -> dict[str, Any]:
+        """The line's fields for the dimensions that are mapped."""
+        known = self._masters.dimensions
+        return {
+            known[name].field: {"id": self._masters.dimension(name, value)}
+            for name, value in line.dimensions.items()
+            if name in known
+        }
 
     def native_rate(self, document: Journal) -> tuple[str, Decimal] | None:
         """(currency, rate) if the document may be posted in its own currency, with every functional amount exact."""
-        if self._options.foreign_currency != "native":
+        if self._options.foreign_currency != "native" or document.kind != "journal":
             return None
         moving = [x for x in document.lines if x.debit or x.credit]
         currencies = {x.currency for x in moving}
@@ -123,6 +142,7 @@ class Documents:
                 )
         if (
             native is None
+            and document.kind == "journal"
             and self._options.foreign_fields is None
             and any(_is_foreign(document, x) for x in document.lines)
         ):
@@ -142,10 +162,8 @@ class Documents:
             "account": {"id": self._masters.account(line.account_code)},
             side: amount,
             "memo": line.text[:MEMO_CHARS_MAX],
+            **self.dimensions(line),
         }
-        for name, value in line.dimensions.items():
-            if name in self._masters.dimensions:
-                values[self._masters.dimensions[name].field] = {"id": self._masters.dimension(name, value)}
         fields = self._options.foreign_fields
         if native is None and fields is not None and _is_foreign(document, line):
             values[fields.currency] = line.currency

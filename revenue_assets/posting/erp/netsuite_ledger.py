@@ -1,4 +1,4 @@
-"""What NetSuite's general ledger holds, read with SuiteQL: journals by key, their lines, balances of a period.
+"""What NetSuite's general ledger holds, read with SuiteQL: documents by key, their lines, balances of a period.
 
 The ledger is `transactionaccountingline` (base currency of the subsidiary, `posting` = it counts); `transactionline`
 has the transaction currency, the subsidiary and the dimensions. REST itself shows no ledger impact, so nothing is
@@ -8,18 +8,19 @@ called posted that these tables do not show.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from revenue_assets.domain.config_erp import NetSuiteOptions
 from revenue_assets.domain.money import MoneyError, to_minor
+from revenue_assets.posting.erp.netsuite_documents import DETAIL_TYPES
 from revenue_assets.posting.erp.netsuite_masters import Masters, Period
-from revenue_assets.posting.erp.port import AccountBalance, Found, Line, PostedDocument
+from revenue_assets.posting.erp.netsuite_settlement import Settlement
+from revenue_assets.posting.erp.port import AccountBalance, Application, DocumentKind, Found, Line, PostedDocument
 from revenue_assets.sources.netsuite_client import NetSuiteClient, Row, literal
-
-# The database behind SuiteQL takes at most 1,000 values in a list.
-LIST_MAX = 500
+from revenue_assets.sources.netsuite_tables import chunks
 
 
 class Ledger:
@@ -27,21 +28,25 @@ class Ledger:
     error: it is evidence."""
 
     def __init__(
-        self, client: NetSuiteClient, masters: Masters, exponents: Mapping[str, int], options: NetSuiteOptions
-    ) -> None:
+        self, client: NetSuiteClient, masters: Masters, exponents: Mapping[str, int], options: NetSuiteOptions,
+        settlement: Settlement | None = None,
+    ) -> None:  # fmt: skip
         self._client, self._masters = client, masters
         self._exponents, self._options = dict(exponents), options
         book = options.accounting_book
         self._book = f" AND tal.accountingbook = {int(book)}" if book else ""
+        self._settlement = settlement
+        types = ("Journal", *DETAIL_TYPES.values()) if settlement is not None else ("Journal",)
+        self._types = f"t.type IN ({', '.join(literal(name) for name in types)})"
 
     def by_key(self, keys: Sequence[str]) -> dict[str, tuple[Found, ...]]:
-        """Journals that carry one of the keys; absent keys have no entry."""
+        """Documents that carry one of the keys; absent keys have no entry."""
         found: dict[str, tuple[Found, ...]] = {}
-        for chunk in _chunks(keys):
+        for chunk in chunks(keys):
             rows = self._client.query(
                 "SELECT t.id, t.tranid, t.externalid, MIN(tal.posting) AS posting FROM transaction t "
                 f"LEFT JOIN transactionaccountingline tal ON tal.transaction = t.id{self._book} "
-                f"WHERE t.type = 'Journal' AND t.externalid IN ({', '.join(literal(key) for key in chunk)}) "
+                f"WHERE {self._types} AND t.externalid IN ({', '.join(literal(key) for key in chunk)}) "
                 "GROUP BY t.id, t.tranid, t.externalid ORDER BY t.id"
             )
             for row in rows:
@@ -51,13 +56,14 @@ class Ledger:
         return found
 
     def documents(self, document_ids: Sequence[str]) -> dict[str, PostedDocument]:
-        """Journals with their lines, by internal id, as they are now."""
+        """Documents with their lines, by internal id, as they are now."""
         rows: dict[str, list[Row]] = {}
-        for chunk in _chunks([str(int(document_id)) for document_id in document_ids]):
+        for chunk in chunks([str(int(document_id)) for document_id in document_ids]):
             for row in self._client.query(self._lines_query(chunk)):
                 rows.setdefault(str(row["id"]), []).append(row)
         periods = {period.id: period for period in self._masters.periods()} if rows else {}
-        return {number: self._document(lines, periods) for number, lines in rows.items()}
+        found = {number: self._document(lines, periods) for number, lines in rows.items()}
+        return self._settling(found)
 
     def balances(self, company: str, subsidiary: str, period: Period, currency: str) -> tuple[AccountBalance, ...]:
         """Every account that moved in the period. Raises MoneyError for a sum that is no money."""
@@ -87,15 +93,22 @@ class Ledger:
         if self._options.foreign_fields is not None:
             extra += [f"tl.{self._options.foreign_fields.currency}", f"tl.{self._options.foreign_fields.amount}"]
         more = "".join(f", {column}" for column in dict.fromkeys(extra))
+        joins = ""
+        if self._settlement is not None:
+            more += (
+                f", TO_CHAR(t.duedate, 'YYYY-MM-DD') AS duedate, t.{self._settlement.number_column} AS number, "
+                "c.externalid AS customer, i.externalid AS item"
+            )
+            joins = "LEFT JOIN customer c ON c.id = t.entity LEFT JOIN item i ON i.id = tl.item "
         # From the accounting lines outwards, so that a line which has no transaction line cannot hide.
         return (
-            "SELECT t.id, t.tranid, t.externalid, TO_CHAR(t.trandate, 'YYYY-MM-DD') AS trandate, t.postingperiod, "
-            "t.currency, tal.transactionline, tal.debit, tal.credit, tal.posting, a.acctnumber, tl.subsidiary, "
-            f"tl.foreignamount, tl.memo{more} FROM transaction t "
+            "SELECT t.id, t.type, t.tranid, t.externalid, TO_CHAR(t.trandate, 'YYYY-MM-DD') AS trandate, "
+            "t.postingperiod, t.currency, tal.transactionline, tal.debit, tal.credit, tal.posting, a.acctnumber, "
+            f"tl.subsidiary, tl.foreignamount, tl.memo{more} FROM transaction t "
             f"LEFT JOIN transactionaccountingline tal ON tal.transaction = t.id{self._book} "
             "LEFT JOIN transactionline tl ON tl.transaction = tal.transaction AND tl.id = tal.transactionline "
-            "LEFT JOIN account a ON a.id = tal.account "
-            f"WHERE t.type = 'Journal' AND t.id IN ({', '.join(ids)}) ORDER BY t.id, tal.transactionline, tal.account"
+            f"LEFT JOIN account a ON a.id = tal.account {joins}"
+            f"WHERE {self._types} AND t.id IN ({', '.join(ids)}) ORDER BY t.id, tal.transactionline, tal.account"
         )
 
     def _document(self, rows: Sequence[Row], periods: Mapping[str, Period]) -> PostedDocument:
@@ -130,7 +143,20 @@ class Ledger:
             functional_currency=functional,
             lines=tuple(lines),
             defects=tuple(defects),
+            **_detail(head),
         )
+
+    def _settling(self, documents: Mapping[str, PostedDocument]) -> dict[str, PostedDocument]:
+        """The documents with what they settle; NetSuite keeps it in the currency of both, which is the company's."""
+        applied: dict[str, tuple[Application, ...]] = {}
+        by_currency: dict[str, list[str]] = {}
+        for number, document in documents.items():
+            if document.kind in ("credit_note", "cash_application"):
+                by_currency.setdefault(document.functional_currency, []).append(number)
+        if self._settlement is not None:
+            for currency, ids in by_currency.items():
+                applied |= self._settlement.settled_by(ids, currency)
+        return {number: replace(d, applies_to=applied.get(number, ())) for number, d in documents.items()}
 
     def _line(self, number: int, row: Row, functional: str, journal_currency: str) -> Line:
         debit, credit = self._minor(row.get("debit"), functional), self._minor(row.get("credit"), functional)
@@ -147,7 +173,8 @@ class Ledger:
             for name, dimension in self._masters.dimensions.items()
             if row.get(dimension.field) is not None
         }
-        return Line(number, row.get("acctnumber", ""), debit, credit, currency, amount, row.get("memo", ""), dimensions)
+        account, text = row.get("acctnumber", ""), row.get("memo", "")
+        return Line(number, account, debit, credit, currency, amount, text, dimensions, item=row.get("item"))
 
     def _minor(self, value: Any, currency: str) -> int:
         """Whole minor units of an amount as SuiteQL shows it: text or number, `120`, `120.5`, `1.0E7`, null.
@@ -162,7 +189,20 @@ class Ledger:
             raise MoneyError(f"{value!r} is not an amount.") from None
 
 
-def _chunks(values: Iterable[str]) -> Iterator[list[str]]:
-    whole = list(values)
-    for start in range(0, len(whole), LIST_MAX):
-        yield whole[start : start + LIST_MAX]
+def _detail(head: Row) -> dict[str, Any]:
+    """What a document besides a journal says of itself. A credit memo without a number carries a payment."""
+    if head["type"] == "Journal":
+        return {}
+    number = head.get("number")
+    kind: DocumentKind = "cash_application"
+    if head["type"] == "CustInvc":
+        kind = "invoice"
+    elif head["type"] == "CustCred" and number:
+        kind = "credit_note"
+    due = head.get("duedate")
+    return {
+        "kind": kind,
+        "customer_id": head.get("customer"),
+        "reference": number if kind != "cash_application" else None,
+        "due_date": dt.date.fromisoformat(due) if due and kind == "invoice" else None,
+    }

@@ -70,6 +70,10 @@ class Masters:
         known = self._subsidiaries().get(subsidiary_id)
         return known.currency if known else ""
 
+    def subsidiary_ids(self) -> tuple[str, ...]:
+        """All active ones that the role may see, ours or not."""
+        return tuple(self._subsidiaries())
+
     def currency(self, code: str) -> Currency | None:
         return self._currencies().get(code)
 
@@ -84,6 +88,11 @@ class Masters:
         )
         accounts = self._once("accounts", lambda: {r["acctnumber"]: str(r["id"]) for r in self._client.query(sql)})
         return accounts.get(code)
+
+    def is_receivable(self, code: str) -> bool:
+        """Does the account keep what customers owe?"""
+        sql = "SELECT acctnumber FROM account WHERE accttype = 'AcctRec' AND acctnumber IS NOT NULL ORDER BY id"
+        return code in self._once("receivables", lambda: {row["acctnumber"] for row in self._client.query(sql)})
 
     def periods(self) -> tuple[Period, ...]:
         """Posting months by start date."""
