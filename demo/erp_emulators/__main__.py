@@ -20,6 +20,7 @@ FACES = {
     "rest": ("demo.erp_emulators.rest", "RestFace"),
     "netsuite": ("demo.erp_emulators.netsuite", "NetSuiteFace"),
     "rest_jobs": ("demo.erp_emulators.rest", "RestJobsFace"),
+    "rest_schedules": ("demo.erp_emulators.rest_schedules", "RestSchedulesFace"),
     "drop": ("demo.erp_emulators.drop", "DropFace"),
 }
 

@@ -6,6 +6,7 @@ Interface for a face (one module, see `rest`):
         def answer(self, request) -> Response             # one request; raise or let through the two below
         def refused(self, error: Refused) -> Response     # the ERP's own words for a refusal; `error.code` is closed
     self.erp.take(entries, remember=key)   -> list[Held]  # create (all or nothing), with every fault on the way
+    self.erp.perform(commit, later)        -> its result  # a write of something else, with the same faults
     self.erp.enqueue(entries, remember=key) -> job id     # asynchronous ERPs; self.erp.job(id) -> Job
     self.erp.post(ids)                     -> list[Held]  # drafts (Entry.state "created") into the ledger
     self.erp.find(company, keys)           -> list[Held]  # what a search shows now (index lag)
@@ -32,13 +33,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from demo.erp_emulators import receivables
 from demo.erp_emulators.behaviour import ALTERATIONS, Behaviour
 from demo.erp_emulators.ledger import Entry, Held, Ledger, dump_entries, load_entries
 from demo.simulators.server import HangUp
 
+T = TypeVar("T")
 # Refusals by code, with the HTTP status that a plain REST API would give them.
 CODES: dict[str, int] = {
     "throttled": 429,
@@ -55,6 +57,8 @@ CODES: dict[str, int] = {
     "unknown_customer": 422,
     "unknown_item": 422,
     "not_open": 422,
+    "stale_version": 409,
+    "recognised": 422,
     "unknown_company": 404,
     "unknown_document": 404,
     "invalid": 422,
@@ -257,6 +261,25 @@ class Emulator:
         if row[0] is None:
             return Job(job_id, "failed", error=row[1]) if row[1] else Job(job_id, "queued")
         return Job(job_id, "done", tuple(self._by_id(json.loads(row[0]))))
+
+    def perform(self, commit: Callable[[], T], later: Callable[[float], None]) -> T:
+        """A write of something that is no document, with every fault on the way. `commit` does it; `later` keeps it
+        until an instant, as what is in flight when its caller dies or a gateway gives up."""
+        self.calls["take"] += 1
+        self._thread.wrote = True
+        how, in_flight = self.behaviour, self.clock() + self.dice.uniform(0, self.behaviour.late_commit)
+        if self._spring("received"):
+            if how.late_commit and self._happens(0.8):
+                later(in_flight)
+            elif self._happens(0.5):
+                commit()
+            raise HangUp
+        if how.gateway and self._happens(how.gateway):
+            later(in_flight)
+            raise Refused("gateway_timeout", "The upstream server did not answer in time.")
+        made = commit()
+        self._after_commit()
+        return made
 
     def _after_commit(self) -> None:
         if self._spring("committed"):

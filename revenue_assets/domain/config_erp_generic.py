@@ -26,6 +26,7 @@ class GenericOptions(_Options):
     kinds: what the ledger takes. masters: what posting may make there; a ledger with invoices keeps customers and items
     in any case.
     page_size: journals in one answer of a listing.
+    revenue_schedules: the ledger runs revenue schedules and takes them (docs/revenue-schedules.md).
     """
 
     mode: Literal["sync", "async"] = "sync"
@@ -36,6 +37,7 @@ class GenericOptions(_Options):
     kinds: list[Literal["journal", "invoice", "credit_note", "cash_application"]] = ["journal"]
     masters: list[Literal["customer", "item"]] = []
     page_size: int = Field(default=200, ge=1, le=500)
+    revenue_schedules: bool = False
 
     @model_validator(mode="after")
     def _whole(self) -> GenericOptions:

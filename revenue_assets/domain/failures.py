@@ -35,6 +35,14 @@ _CLASSES = (
         "Reopen the period where it is closed, then replay; what is not booked yet goes to the first open one.",
     ),
     FailureClass(
+        "recognised_already",
+        False,
+        False,
+        "Revenue accounting",
+        "The ERP has recognised another amount for a past day: take that back there and replay, or close the period "
+        "here, so that the difference moves to the first open one in a new version.",
+    ),
+    FailureClass(
         "mapping_missing",
         False,
         False,

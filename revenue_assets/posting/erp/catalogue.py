@@ -39,9 +39,11 @@ def erp_port(config: Erp, exponents: Mapping[str, int]) -> ErpPort:
         return NetSuiteErp(config.base_url.resolve(), certificate, options, exponents, transport=transport)
     if config.vendor == "generic_rest":
         from revenue_assets.posting.erp.generic_rest import GenericRestErp
+        from revenue_assets.posting.erp.generic_schedules import SchedulingRestErp
 
         rest = GenericOptions.model_validate(config.options)
-        return GenericRestErp(config.base_url.resolve(), secrets, rest, exponents, transport=transport)
+        adapter = SchedulingRestErp if rest.revenue_schedules else GenericRestErp
+        return adapter(config.base_url.resolve(), secrets, rest, exponents, transport=transport)
     if config.vendor == "generic_csv":
         from revenue_assets.posting.erp.generic_csv import GenericCsvErp
 

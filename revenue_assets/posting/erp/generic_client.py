@@ -96,6 +96,12 @@ class GenericClient:
         """Makes a customer or an item. Raises AlreadyThere if the ledger has its code."""
         self._send("POST", _path(company, what), write=True, content=record)
 
+    def put(self, company: str, what: str, external_id: str, record: Row) -> Row:
+        """Makes the record of that id what it is now, and returns it as it stands. Raises AlreadyThere if the ledger
+        has another truth about it."""
+        path = f"{_path(company, what)}/{quote(external_id, safe='')}"
+        return self._object(self._send("PUT", path, write=True, content=record), write=True)
+
     def _read(self, path: str, params: Mapping[str, Any] | None = None) -> Row:
         return self._object(self._send("GET", path, write=False, params=params), write=False)
 

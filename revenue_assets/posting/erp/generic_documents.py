@@ -29,6 +29,8 @@ REASONS: dict[str, str] = {
     "unknown_item": "mapping_missing",
     "duplicate": "conflict",
     "key_reused": "conflict",
+    "stale_version": "conflict",
+    "recognised": "recognised_already",
     "unbalanced": "invalid",
     "not_open": "invalid",
     "invalid": "invalid",

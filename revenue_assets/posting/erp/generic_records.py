@@ -115,7 +115,7 @@ class GenericRecords:
         """One row of the balances. Raises ErpError if it is no money."""
         try:
             currency = record["currency"]
-            debit, credit = self._minor(record["debit"], currency), self._minor(record["credit"], currency)
+            debit, credit = self.minor(record["debit"], currency), self.minor(record["credit"], currency)
             return AccountBalance(company, period, record["account"], currency, debit, credit)
         except (MoneyError, KeyError, TypeError) as error:
             words = f"A balance of {company} {period} is no money: {error}"
@@ -126,16 +126,16 @@ class GenericRecords:
         return format(to_major(minor, self._exponents[currency]), "f")
 
     def _line(self, number: int, row: Record, functional: str) -> Line:
-        debit, credit = self._minor(row["debit"], functional), self._minor(row["credit"], functional)
+        debit, credit = self.minor(row["debit"], functional), self.minor(row["credit"], functional)
         currency = row["currency"]
-        amount = self._minor(row["amount"], currency)
+        amount = self.minor(row["amount"], currency)
         role = RECEIVABLE if row.get("customer") else ""
         text = row.get("text") or ""
         return Line(
             number, row["account"], debit, credit, currency, amount, text, role=role, item=row.get("item") or None
         )
 
-    def _minor(self, text: Any, currency: str) -> int:
+    def minor(self, text: Any, currency: str) -> int:
         """Text only: a JSON number may have been through a float on its way."""
         if not isinstance(text, str):
             raise MoneyError(f"{text!r} is not an amount in text")

@@ -130,6 +130,23 @@ def differences(wanted: RevenueSchedule, held: HeldSchedule) -> list[str]:
     return found
 
 
+def refusal(wanted: RevenueSchedule, held: HeldSchedule) -> Failure | None:
+    """Why an adapter must not put this version over what the ERP holds; None if it may. Duties 1 to 3, for an ERP that
+    does not see to them by itself."""
+    theirs = held.schedule.version
+    if theirs > wanted.version:
+        return Failure("conflict", f"The ERP holds version {theirs} of this schedule; {wanted.version} is older.")
+    if theirs == wanted.version and (found := differences(wanted, held)):
+        return Failure("conflict", f"The ERP holds version {theirs} of this schedule with other content: {found[0]}.")
+    ours = {(part.recognised_on, part.service_period): part for part in wanted.parts}
+    for part in held.schedule.parts:
+        place = (part.recognised_on, part.service_period)
+        if place in held.recognised and ours.get(place) != part:
+            words = f"The ERP has recognised {_words(part)} on {place[0]} for {place[1]}; this version says"
+            return Failure("recognised_already", f"{words} {_words(ours.get(place))}.")
+    return None
+
+
 def _words(part: SchedulePart | None) -> str:
     if part is None:
         return "none"
