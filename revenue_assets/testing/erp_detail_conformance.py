@@ -174,13 +174,12 @@ class DetailConformance(ErpConformance):
         port, number = detail.bench.port(), new_key(12)
         arrived(detail, port, detail.invoice(customer, number))
         arrived(detail, port, detail.payment(customer, 120_00, (number, 120_00)))
-        sent = [
-            detail.payment(customer, 3, (number, 3)), detail.payment(customer, 3, (new_key(12), 3)),
-            detail.credit_note(customer, number, 3),
-        ]  # fmt: skip
+        early = detail.payment(customer, 3, (new_key(12), 3))
+        sent = [detail.payment(customer, 3, (number, 3)), early, detail.credit_note(customer, number, 3)]
         for document in sent:
             (outcome,) = detail.bench.brought_in(detail.bench.port(), [document])
-            assert failure_of(outcome) == "invalid"
+            # An ERP whose search lags cannot tell an invoice that is missing from one that comes.
+            assert failure_of(outcome) in ({"invalid", "uncertain"} if document is early else {"invalid"})
         assert not any(detail.bench.copies([d.key for d in sent]).values())
         assert detail.open_amount(number) == 2
 
@@ -220,7 +219,8 @@ class DetailConformance(ErpConformance):
 def arrived(detail: DetailBench, port: ErpPort, *documents: Journal) -> list[Outcome]:
     """Outcomes of documents that must arrive."""
     outcomes = detail.bench.brought_in(port, documents)
-    assert [(o.key, o.state, o.failure) for o in outcomes] == [(d.key, "posted", None) for d in documents]
+    assert [o.key for o in outcomes] == [d.key for d in documents]
+    assert {(o.state, o.failure) for o in outcomes} == {("posted", None)}, outcomes
     return outcomes
 
 

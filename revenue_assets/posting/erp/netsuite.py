@@ -12,6 +12,7 @@ A document that awaits approval exists but does not count: it is `created` until
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -52,6 +53,8 @@ from revenue_assets.sources.netsuite_faults import NetSuiteFault
 
 # Our keys have 32 characters; what NetSuite takes at most is not written where we could read it.
 KEY_LENGTH_MAX = 64
+# How long one call waits for its own jobs, before what needs them is put off.
+JOB_WAIT_SECONDS = 20.0
 
 
 class NetSuiteErp:
@@ -168,12 +171,24 @@ class NetSuiteErp:
         silent: Failure | None = None
         for kind in ORDER:
             mine = [document for document in documents if document.kind == kind]
+            if any(document.applies_to for document in mine):
+                self._await_jobs(outcomes)
             if silent is not None:
                 outcomes |= {document.key: _unsent(document, silent) for document in mine}
             elif mine:
                 made, silent = self._submit_kind(mine)
                 outcomes |= made
         return tuple(outcomes[key] for key in keys)
+
+    def _await_jobs(self, outcomes: dict[str, Outcome]) -> None:
+        """What settles names the invoice's internal id, so jobs of the same call that make invoices come first. What
+        takes longer than this is settled at a later send."""
+        give_up = time.monotonic() + JOB_WAIT_SECONDS
+        while queued := {key: o.job_id for key, o in outcomes.items() if o.state == "accepted" and o.job_id}:
+            outcomes |= {o.key: o for o in self._jobs.poll_all(queued)}
+            if time.monotonic() > give_up or any(outcomes[key].failure for key in queued):
+                return
+            time.sleep(0.2)
 
     def _submit_kind(self, documents: Sequence[Journal]) -> tuple[dict[str, Outcome], Failure | None]:
         """Looks, creates what is missing, looks how far it got. The failure is that of a request which NetSuite did not
