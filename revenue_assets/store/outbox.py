@@ -121,9 +121,12 @@ def insert_batches(
         connection.execute(select(approval_limits.c.entity_id, approval_limits.c.above)).all()
     )
     new = [b | moving | _approval(b, limits) | {"seq": seq + n} for n, b in enumerate(new, 1)]
-    connection.execute(insert(posting_batches), new)
     fresh = {b["batch_key"] for b in new}
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("pragma defer_foreign_keys = on")
+    # Lines first: the database takes a batch only with all of its lines, balanced, and no line after it.
     connection.execute(insert(posting_batch_lines), [line for line in lines if line["batch_key"] in fresh])
+    connection.execute(insert(posting_batches), new)
     audit.record(
         connection,
         now,

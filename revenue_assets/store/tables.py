@@ -160,7 +160,7 @@ posting_batches = Table(
         name="status",
     ),
     CheckConstraint("status <> 'verified' or erp_document_id is not null", name="verified_has_document"),
-    Index("ix_posting_batches_work", "erp_company", "status", "next_attempt_at"),
+    Index("ix_posting_batches_work", "mode", "erp_company", "status", "period", "seq"),
     comment="Outbox: one row per ERP document, written in one transaction with its cut",
 )
 

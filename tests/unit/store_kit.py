@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import json
@@ -13,14 +14,19 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+from sqlalchemy import insert
 
 from revenue_assets.domain.config_posting import CustomerValues, DimensionRow, ItemRow, PostingRow
 from revenue_assets.state import write_parquet
 from revenue_assets.store.engine import Store, open_store
 from revenue_assets.store.ledger import JOURNAL_LINE_COLUMNS, Journal
+from revenue_assets.store.tables import policy_versions
 
 AS_OF = dt.date(2026, 3, 31)
 CURRENCY = {"US": "USD", "UK": "GBP", "DE": "EUR"}
+# The rules behind every line that does not name others; their text is in the store of each House.
+RULES = '{"rules":"of the tests"}'
+RULES_HASH = hashlib.sha256(RULES.encode()).hexdigest()
 ACCOUNTS = {
     "accounts_receivable": "1100",
     "deferred_revenue": "2100",
@@ -55,7 +61,7 @@ def entry(
     event: str = "invoice.posted",
     family: str | None = "platform",
     currency: str | None = None,
-    policy: str = "policy-1",
+    policy: str = RULES_HASH,
     document: str | None = None,
 ) -> list[dict[str, Any]]:
     """An entry's journal lines: legs are (account role, amount in minor units, debit positive)."""
@@ -95,10 +101,12 @@ def entry(
 
 @cache
 def migrated_sqlite() -> bytes:
-    """A database file at the current schema; migrating anew for each test would take most of its time."""
+    """A database file at the current schema, with RULES; migrating anew for each test would take most of its time."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "template.sqlite"
-        open_store(f"sqlite:///{path}").close()
+        with contextlib.closing(open_store(f"sqlite:///{path}")) as store, store.write() as connection:
+            row = {"content_hash": RULES_HASH, "company": "t", "content": RULES, "author": "tests"}
+            connection.execute(insert(policy_versions).values(**row, stored_at=dt.datetime(2026, 1, 1)))  # noqa: DTZ001
         return path.read_bytes()
 
 
@@ -164,15 +172,14 @@ class House:
 
     def should(self, *entries: list[dict[str, Any]]) -> None:
         """Replaces `subledger.journal_lines`."""
-        columns = ", ".join(f"{n} {k}" for n, k in JOURNAL_LINE_COLUMNS.items())
-        rows = [tuple(line[n] for n in JOURNAL_LINE_COLUMNS) for lines in entries for line in lines]
+        lines = [line for lines in entries for line in lines]
+        # One table at a time: row by row, DuckDB takes milliseconds for each.
+        given = pa.table({name: [line[name] for line in lines] for name in JOURNAL_LINE_COLUMNS})
+        columns = ", ".join(f"{name}::{kind} as {name}" for name, kind in JOURNAL_LINE_COLUMNS.items())
         with duckdb.connect(str(self.warehouse)) as connection:
-            connection.execute(
-                f"create schema if not exists subledger; create or replace table subledger.journal_lines ({columns})"
-            )
-            if rows:
-                marks = ", ".join("?" for _ in JOURNAL_LINE_COLUMNS)
-                connection.executemany(f"insert into subledger.journal_lines values ({marks})", rows)
+            connection.register("given", given)
+            connection.execute("create schema if not exists subledger")
+            connection.execute(f"create or replace table subledger.journal_lines as select {columns} from given")
 
     def booked(self, columns: str = "*") -> list[tuple[Any, ...]]:
         return self.sql(f"select {columns} from read_parquet('{self.journal.lines}/*.parquet') order by all")
