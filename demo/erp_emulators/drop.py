@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ FOLDERS = ("inbox", "archive", "ack", "extract", "masters")
 LOOK_SECONDS = 0.005
 _FILE = re.compile(r"(?P<key>[A-Za-z0-9_-]+)\.[0-9]+\.csv")
 _HEAD = ("id", "number", "state", "external_id", "date", "period", "currency", "text", "reverses")
+_COUNTS = ("company", "period", "journals", "lines", "debit")
 _LINE = ("account", "debit", "credit", "currency", "amount", "text")
 
 
@@ -134,6 +136,7 @@ class DropFace(Face):
 
     def _write_extracts(self, everything: bool) -> None:
         held = self.erp.documents() if everything else self.erp.everything(altered=True)
+        counts: list[dict[str, str]] = []
         for company in self.erp.ledger.companies():
             books: dict[str, list[dict[str, str]]] = {}
             for one in held:
@@ -141,9 +144,18 @@ class DropFace(Face):
                     books.setdefault(one.period, []).extend(_extract_rows(one))
             for period, rows in books.items():
                 self._publish(self.folder / "extract" / company / f"{period}.csv", rows)
+                counts.append({
+                    "company": company, "period": period, "journals": str(len({row["id"] for row in rows})),
+                    "lines": str(len(rows)), "debit": format(sum(Decimal(row["debit"]) for row in rows), "f"),
+                })  # fmt: skip
+            for path in (self.folder / "extract" / company).glob("*.csv"):
+                if path.stem not in books:  # its last journal was deleted
+                    path.unlink()
+                    self._written.pop(path)
+        self._publish(self.folder / "masters" / "extracts.csv", counts, _COUNTS)
 
-    def _publish(self, path: Path, rows: Sequence[dict[str, str]]) -> None:
-        text = _csv(rows)
+    def _publish(self, path: Path, rows: Sequence[dict[str, str]], columns: Sequence[str] = ()) -> None:
+        text = _csv(rows, columns)
         if self._written.get(path) != text:
             path.parent.mkdir(parents=True, exist_ok=True)
             _replace(path, text)
@@ -193,9 +205,10 @@ def _extract_rows(held: Held) -> list[dict[str, str]]:
     ]
 
 
-def _csv(rows: Sequence[dict[str, str]]) -> str:
+def _csv(rows: Sequence[dict[str, str]], columns: Sequence[str] = ()) -> str:
+    """`columns`: of a file that may have no rows."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+    writer = csv.DictWriter(out, columns or list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue()

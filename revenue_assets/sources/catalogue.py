@@ -6,11 +6,13 @@ Adapters are imported when they are used; the code location loads without any ve
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 
 from revenue_assets.domain.config import Company
 from revenue_assets.domain.config_erp import NetSuiteOptions
+from revenue_assets.domain.config_erp_generic import DropOptions, GenericOptions
 from revenue_assets.sources.base import Source
-from revenue_assets.state import READ_BACK
+from revenue_assets.state import READ_BACK, currency_exponents
 
 # vendor -> (module, class)
 _ADAPTERS = {
@@ -92,4 +94,22 @@ def read_back_source(company: Company) -> Source:
             secrets["client_id"], secrets["certificate_id"], secrets["private_key"], account.algorithm
         )
         return NetSuiteSource(READ_BACK, erp.base_url.resolve(), certificate, account, companies)
+    if erp.vendor == "generic_rest":
+        from revenue_assets.posting.erp.generic_client import GenericClient
+        from revenue_assets.sources.generic_rest import GenericRestSource
+
+        rest = GenericOptions.model_validate(erp.options)
+        client = GenericClient(
+            erp.base_url.resolve(),
+            token=secrets.get("token"),
+            user=secrets.get("user", ""),
+            password=secrets.get("password", ""),
+            timeout_seconds=rest.timeout_seconds,
+        )
+        return GenericRestSource(READ_BACK, client, companies, currency_exponents(), page_size=rest.page_size)
+    if erp.vendor == "generic_csv":
+        from revenue_assets.sources.generic_csv import GenericCsvSource
+
+        drop = DropOptions.model_validate(erp.options)
+        return GenericCsvSource(READ_BACK, Path(erp.base_url.resolve()), drop, companies, currency_exponents())
     raise ValueError(f"no read-back source for ERP vendor {erp.vendor!r}")
