@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,12 @@ from direct import Direct
 from demo.erp_emulators.ledger import EXPONENTS
 from demo.erp_emulators.rest import TOKEN, RestFace, RestJobsFace
 from revenue_assets.domain.config_erp_generic import GenericOptions
+from revenue_assets.posting.erp.documents import masters_of
+from revenue_assets.posting.erp.generic_client import GenericClient
 from revenue_assets.posting.erp.generic_documents import REASONS
 from revenue_assets.posting.erp.generic_rest import GenericRestErp
-from revenue_assets.posting.erp.port import Journal, Line, Reversal
+from revenue_assets.posting.erp.port import Application, Customer, Journal, Line, Master, Reversal
+from revenue_assets.sources.generic_rest import GenericRestSource
 
 CONTRACT = yaml.safe_load((Path(__file__).parents[2] / "docs" / "erp-rest.openapi.yaml").read_text(encoding="utf-8"))
 DAY = dt.date(2026, 3, 31)
@@ -100,6 +104,52 @@ def test_the_conversation_fits_the_contract(tmp_path: Path, face_class: type[Res
         else {("POST", journals, "201"), ("POST", journals, "422")}
     )
     assert network.seen == reads | own
+
+
+def test_documents_and_the_read_back_fit_the_contract(tmp_path: Path) -> None:
+    """Customers, items, an invoice, its payment, its credit note, what is refused of them, and the paged listing."""
+    face = RestFace(tmp_path)
+    face.setup({"US Inc": "USD"}, ["1100", "4000"], [2026])
+    network = Checked(face)
+    options = GenericOptions(
+        kinds=["journal", "invoice", "credit_note", "cash_application"], masters=["customer", "item"]
+    )
+    port = GenericRestErp("http://127.0.0.1:1", {"token": TOKEN}, options, EXPONENTS, transport=network)
+    ada = Customer("cus_1", "Ada Ltd")
+    owed = Line(1, "1100", 12_000, 0, "USD", 12_000, role="accounts_receivable")
+    sold = Line(2, "4000", 0, 12_000, "USD", -12_000, item="SEAT")
+    invoice = Journal(
+        "k1",
+        "US Inc",
+        DAY,
+        "2026-03",
+        "USD",
+        (owed, sold),
+        kind="invoice",
+        customer=ada,
+        reference="INV-1",
+        due_date=DAY,
+    )
+    lines = replace(owed, debit=0, credit=5_000, amount_tc=-5_000), Line(2, "4000", 5_000, 0, "USD", 5_000)
+    paid = replace(
+        invoice, key="k2", kind="cash_application", reference=None, due_date=None, lines=lines,
+        applies_to=(Application("INV-1", 4_000, "USD"),),
+    )  # fmt: skip
+    nowhere = Master("customer", "US Inc", "cus_2", "Ben", "9999")
+    assert {failure.failure_class for failure in port.ensure([nowhere]).values()} == {"mapping_missing"}
+    assert port.ensure(masters_of(invoice)) == {}
+    assert [o.state for o in port.submit([paid, invoice])] == ["posted", "posted"]
+    assert port.reverse(Reversal("k3", "US Inc", "1", DAY, "2026-03")).failure.failure_class == "invalid"
+    client = GenericClient("http://127.0.0.1:1", token=TOKEN, transport=network)
+    source = GenericRestSource("erp", client, {"US": "US Inc"}, EXPONENTS, page_size=1)
+    pages = list(source.pull("move", None, dt.datetime(2026, 4, 1, tzinfo=dt.UTC)))
+    assert sum(len(page.records) for page in pages) == 2
+    where = "/v1/companies/{company}"
+    assert network.seen >= {
+        *(("GET", f"{where}/{what}", "200") for what in ("customers", "items", "journals")),
+        *(("POST", f"{where}/{what}", "201") for what in ("customers", "items", "journals")),
+        ("POST", f"{where}/customers", "422"), ("POST", f"{where}/journals", "422"),
+    }  # fmt: skip
 
 
 def test_the_reasons_are_those_of_the_contract() -> None:
