@@ -8,25 +8,45 @@ everything any number of times changes nothing after the first time.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from revenue_assets.domain import posting_state
 from revenue_assets.posting import outbox as posting
-from revenue_assets.store import approvals, audit, exceptions, outbox
+from revenue_assets.posting.schedules import outbox as schedule_posting
+from revenue_assets.posting.schedules import worker as schedules
+from revenue_assets.store import approvals, audit, exceptions, outbox, schedule_outbox
 from revenue_assets.store.clock import SYSTEM_CLOCK, Clock
 from revenue_assets.store.engine import Store, StoreError
 from revenue_assets.store.exceptions import DONE, IN_PROGRESS, OPEN, READY_FOR_REPLAY
 from revenue_assets.store.tables import exceptions as table
 
-# Origin of exceptions about a posting batch; `idempotency_key` is its key.
-POSTING = "posting"
+# Origins of exceptions about a row of an outbox; `idempotency_key` is its key.
+POSTING, SCHEDULES = "posting", schedules.ORIGIN
 # Origins whose exceptions hold lines back, so that only the correction of the cause ends them.
 HELD = ("booking", "batching")
 SHORT_ID = 8
 FILTERS = ("owner_team", "category", "entity_id", "period", "status", "assignee")
+
+
+class _Outbox(NamedTuple):
+    """What stands behind an origin: its rows are called `noun`, and carry a `content` to the ERP."""
+
+    noun: str
+    content: str
+    get: Callable[[Connection, str], Any]
+    attempts_of: Callable[[Store, str], list[dict[str, Any]]]
+    replay: Callable[..., Any]
+
+
+_OUTBOXES = {
+    POSTING: _Outbox("batch", "journal", outbox.get, outbox.attempts_of, posting.replay),
+    SCHEDULES: _Outbox(
+        "schedule", "version", schedule_outbox.get, schedule_outbox.attempts_of, schedule_posting.replay
+    ),
+}
 
 
 class Replayed(NamedTuple):
@@ -73,12 +93,12 @@ def described(store: Store, exception_id: str, *, clock: Clock = SYSTEM_CLOCK) -
     out: dict[str, Any] = {"exception": row, "batch": None, "attempts": [], "next_step": next_step(row)}
     out["history"] = audit.of_subject(store, f"exception:{row['exception_id']}")
     out["decisions"] = approvals.decisions(store, f"exception:{row['exception_id']}")
-    if row["origin"] == POSTING:
+    if behind := _OUTBOXES.get(row["origin"]):
         with store.read() as connection:
-            out["batch"] = outbox.get(connection, row["idempotency_key"])._asdict()
+            out["batch"] = behind.get(connection, row["idempotency_key"])._asdict()
         out["batch"].pop("document_json")
-        out["decisions"] += approvals.decisions(store, f"batch:{row['idempotency_key']}")
-        out["attempts"] = outbox.attempts_of(store, row["idempotency_key"])
+        out["decisions"] += approvals.decisions(store, f"{behind.noun}:{row['idempotency_key']}")
+        out["attempts"] = behind.attempts_of(store, row["idempotency_key"])
     return out
 
 
@@ -106,12 +126,12 @@ def settle(store: Store, exception_id: str, status: str, *, actor: str, note: st
     Refused with a sentence where it would hide something: a batch that is not in the ERP yet.
     """
     row = _unsettled(store, exception_id)
-    if row["origin"] == POSTING:
+    if behind := _OUTBOXES.get(row["origin"]):
         with store.read() as connection:
-            batch = outbox.get(connection, row["idempotency_key"])
+            status = behind.get(connection, row["idempotency_key"]).status
         raise StoreError(
-            f"batch {batch.batch_key} is {batch.status}: its journal is not in the ERP, and no note puts it there. "
-            "Correct the cause and replay; the exception ends when the batch is verified."
+            f"{behind.noun} {row['idempotency_key']} is {status}: its {behind.content} is not in the ERP, and no note "
+            f"puts it there. Correct the cause and replay; the exception ends when the {behind.noun} is verified."
         )
     if row["category"] == approvals.MATERIAL:
         raise StoreError(
@@ -145,21 +165,22 @@ def replay(
 def _again(store: Store, row: dict[str, Any], actor: str, note: str, clock: Clock) -> tuple[bool, str]:
     if row["status"] in DONE:
         return False, f"is {row['status'].lower()} already"
-    if row["origin"] != POSTING:
+    behind = _OUTBOXES.get(row["origin"])
+    if behind is None:
         if row["status"] == READY_FOR_REPLAY:
             return False, "waits for the next run already"
         exceptions.set_status(store, row["exception_id"], READY_FOR_REPLAY, actor=actor, note=note, clock=clock)
         return True, "the next run looks at it again"
     with store.read() as connection:
-        batch = outbox.get(connection, row["idempotency_key"])
-    if batch.status != posting_state.DEAD:
-        return False, f"its batch is {batch.status.replace('_', ' ')} and goes on by itself"
+        status = behind.get(connection, row["idempotency_key"]).status
+    if status != posting_state.DEAD:
+        return False, f"its {behind.noun} is {status.replace('_', ' ')} and goes on by itself"
     try:
-        after = posting.replay(store, batch.batch_key, actor=actor, note=note, clock=clock)
+        after = behind.replay(store, row["idempotency_key"], actor=actor, note=note, clock=clock)
     except StoreError as refused:
         return False, str(refused)
     how = "looked up in the ERP, then sent if it is not there" if after.attempts else "sent"
-    return True, f"its batch is {how} by the next posting run, under its old key"
+    return True, f"its {behind.noun} is {how} by the next posting run, under its old key"
 
 
 def _once(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

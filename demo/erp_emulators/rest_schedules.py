@@ -1,7 +1,7 @@
 """The generic REST contract of a ledger that also runs revenue schedules: takes them, recognises by them, and books it.
 
-`keeps_versions` False is a ledger that does not do its part: of any version it takes whatever comes last. Recognition is a month-end
-run that tests start (`recognise`), as people do in a real one.
+`keeps_versions` False is a ledger that does not do its part: it takes whatever version comes last. Recognition is a
+month-end run that tests start (`recognise`), as people do in a real one.
 """
 
 from __future__ import annotations

@@ -29,7 +29,8 @@ with standing as (
     select entity_id, document_type, document_id, document_line_id as line_id, service_period, accounting_date
     from {booked}
     where event_type = 'revenue.recognised' and entity_id in (select entity_id from owned)
-    group by all, entry_key, entry_hash
+    group by entity_id, document_type, document_id, document_line_id, service_period, accounting_date, entry_key,
+        entry_hash
     having sum(sign) // count(distinct line_no) = 1
 )
 select p.*
