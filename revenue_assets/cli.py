@@ -20,6 +20,7 @@ import click
 from revenue_assets import __version__
 from revenue_assets.approvals_cli import approvals
 from revenue_assets.audit_cli import audit
+from revenue_assets.evidence_cli import evidence
 from revenue_assets.exceptions_cli import exceptions
 from revenue_assets.period_cli import period as period_group
 from revenue_assets.policy_cli import init, policy
@@ -251,6 +252,7 @@ def conformance(directory: Path, report: Path | None) -> None:
 
 main.add_command(approvals)
 main.add_command(audit)
+main.add_command(evidence)
 main.add_command(exceptions)
 main.add_command(period_group)
 main.add_command(policy)

@@ -90,7 +90,7 @@ def close_period(
             duckdb.connect(str(warehouse), read_only=True) if isinstance(warehouse, Path) else warehouse.cursor()
         )
         try:
-            books = _books(store, journal, connection, state, as_of)
+            books = read_books(store, journal, connection, state, as_of)
             snapshots = {entity: snapshot(books, entity, period) for entity in wanted}
             with store.read() as reader:
                 known = _closed_snapshots(reader, wanted, period)
@@ -161,7 +161,10 @@ def snapshot(books: Books, entity_id: str, period: str) -> dict[str, Any]:
     }
 
 
-def _books(store: Store, journal: Journal, connection: duckdb.DuckDBPyConnection, state: Path, as_of: dt.date) -> Books:
+def read_books(
+    store: Store, journal: Journal, connection: duckdb.DuckDBPyConnection, state: Path, as_of: dt.date
+) -> Books:
+    """The books as the gates and a snapshot look at them; StoreError if a journal file is not what was committed."""
     with store.read() as reader:
         bookings, cuts = manifest.bookings(reader), manifest.cuts(reader)
     journal.check_files(journal.lines, {b.booking_id: b.stamp for b in bookings}, deep=True)

@@ -20,7 +20,7 @@ from revenue_assets.posting import rejected, unposted
 from revenue_assets.posting.booking_sql import is_left_to_erp
 from revenue_assets.posting.settling import NOT_OURS
 from revenue_assets.state import calendars
-from revenue_assets.store import exceptions, periods
+from revenue_assets.store import exceptions, periods, policies
 from revenue_assets.store.engine import Store
 from revenue_assets.store.outbox import LIVE
 from revenue_assets.store.tables import exceptions as exception_table
@@ -52,7 +52,7 @@ class Books:
 
 def evaluate(books: Books, entity_id: str, period: str) -> list[Gate]:
     """All gates of one entity and period; nothing is changed."""
-    parts = (_calendar, _journal, _batches, _reconciliations, _suspense, _exceptions)
+    parts = (_calendar, _journal, _rules_on_file, _batches, _reconciliations, _suspense, _exceptions)
     return [gate for part in parts for gate in part(books, entity_id, period)]
 
 
@@ -92,6 +92,19 @@ def _journal(books: Books, entity_id: str, period: str) -> Iterator[Gate]:
     unbooked, stale = books.warehouse.execute(query, parameters).fetchall()[0]
     sentence = f"{unbooked} entries are not booked, {stale} booked ones no longer exist in the subledger."
     yield Gate("journal_is_booked", entity_id, unbooked == stale == 0, sentence, "Data platform")
+
+
+def _rules_on_file(books: Books, entity_id: str, period: str) -> Iterator[Gate]:
+    """Every booked line and every batch names rules whose text can be produced."""
+    query = f"select distinct policy_hash from {books.booked} where entity_id = ? and posting_period = ?"
+    named = {row[0] for row in books.warehouse.execute(query, [entity_id, period]).fetchall()}
+    mine = and_(posting_batches.c.entity_id == entity_id, posting_batches.c.period == period)
+    with books.store.read() as connection:
+        named |= set(connection.scalars(select(posting_batches.c.rule_hash).where(mine).distinct()))
+    gone = policies.missing(books.store, named)
+    listed = ": " + ", ".join(name or "no rules named" for name in gone[:5]) if gone else ""
+    sentence = f"{len(named)} rule sets are named by lines and batches; the text of {len(gone)} is not stored{listed}."
+    yield Gate("rules_are_on_file", entity_id, not gone, sentence, "Data platform")
 
 
 def _batches(books: Books, entity_id: str, period: str) -> Iterator[Gate]:

@@ -28,6 +28,11 @@ class RuleChange(NamedTuple):
 
 def rule_changes(old: Company, new: Company) -> list[RuleChange]:
     """Every key of a rule that differs, by file and row: all that `Company.rules` holds."""
+    return text_changes(old.rules, new.rules)
+
+
+def text_changes(old: str, new: str) -> list[RuleChange]:
+    """The same of two stored rule texts (`Company.rules`)."""
     before, after = _flat(old), _flat(new)
     places = sorted(before.keys() | after.keys())
     return [
@@ -37,8 +42,8 @@ def rule_changes(old: Company, new: Company) -> list[RuleChange]:
     ]
 
 
-def _flat(company: Company) -> dict[tuple[str, str, str], str]:
-    rules: dict[str, Any] = json.loads(company.rules)
+def _flat(text: str) -> dict[tuple[str, str, str], str]:
+    rules: dict[str, Any] = json.loads(text)
     found: dict[tuple[str, str, str], str] = {("company", "", "id"): rules["id"]}
     for row in rules["policy"]:
         scope = " / ".join(v for v in (row["entity"], row["product_family"], row["currency"]) if v)

@@ -40,7 +40,7 @@ def write(store: Store, file: Path, *, private_key: str | None = None, clock: Cl
     `private_key`: PEM of an Ed25519 key. Raises AnchorError, and writes nothing, if the log no longer contains what was
     anchored last: it was cut, rewritten, or restored from a backup.
     """
-    signer = None if private_key is None else _private(private_key)
+    signer = None if private_key is None else signing_key(private_key)
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a+", encoding="utf-8") as lines:
         fcntl.flock(lines, fcntl.LOCK_EX)  # two processes at once: one line after the other
@@ -56,7 +56,7 @@ def write(store: Store, file: Path, *, private_key: str | None = None, clock: Cl
         number = known["no"] + 1 if last is not None else 1
         previous = GENESIS if last is None else hashlib.sha256(last.encode()).hexdigest()
         line = {"no": number, "at": clock.now(), "link_no": head.link_no, "hash": head.hash, "previous_line": previous}
-        signature = None if signer is None else base64.b64encode(signer.sign(canonical(line).encode())).decode()
+        signature = None if signer is None else sign(signer, canonical(line).encode())
         lines.write(canonical(line | {"signature": signature}) + "\n")
         lines.flush()
         os.fsync(lines.fileno())
@@ -85,6 +85,11 @@ def read(file: Path, *, public_key: str | None = None) -> list[Head]:
         heads.append(Head(line["link_no"], line["hash"]))
         previous = hashlib.sha256(raw.encode()).hexdigest()
     return heads
+
+
+def sign(key: Ed25519PrivateKey, message: bytes) -> str:
+    """The signature of `message`, base64."""
+    return base64.b64encode(key.sign(message)).decode()
 
 
 def _last_line(lines: IO[str]) -> str | None:
@@ -125,7 +130,8 @@ def _check_signature(verifier: Ed25519PublicKey, line: dict[str, Any], where: st
         raise AnchorError(f"{where} {words}.") from None
 
 
-def _private(pem: str) -> Ed25519PrivateKey:
+def signing_key(pem: str) -> Ed25519PrivateKey:
+    """The private key in `pem`; AnchorError with a sentence for anything else."""
     try:
         key = load_pem_private_key(pem.encode(), password=None)
     except (ValueError, TypeError):

@@ -4,6 +4,7 @@ its rules."""
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import insert, select
@@ -40,6 +41,13 @@ def get(store: Store, content_hash: str) -> str:
         found = "no rules are" if not texts else f"{len(texts)} versions are"
         raise StoreError(f"{found} stored under {content_hash}.")
     return texts[0]
+
+
+def missing(store: Store, content_hashes: Iterable[str | None]) -> list[str]:
+    """Those of the hashes that no stored rule text has, in order; no hash at all counts as missing."""
+    wanted = {name or "" for name in content_hashes}
+    with store.read() as connection:
+        return sorted(wanted - set(connection.scalars(select(policy_versions.c.content_hash))))
 
 
 def all_versions(store: Store) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from store_kit import AS_OF, FakeClock, House, invoice
 
 from revenue_assets import exception_queue
 from revenue_assets.cli import main
-from revenue_assets.close.close import _books
+from revenue_assets.close.close import read_books
 from revenue_assets.close.gates import _batches
 from revenue_assets.domain.config_approvals import Approvals, Approver, Limit, problems
 from revenue_assets.posting.batches import cut
@@ -138,7 +138,7 @@ def test_what_takes_back_a_rejected_batch_is_not_posted_either(house, clock):
 
 def found_gates(house: House) -> dict[str, tuple[bool, str]]:
     with duckdb.connect() as connection:
-        books = _books(house.store, house.journal, connection, house.state, AS_OF)
+        books = read_books(house.store, house.journal, connection, house.state, AS_OF)
         return {g.name: (g.is_green, g.sentence) for g in _batches(books, "US", "2026-02")}
 
 

@@ -8,7 +8,7 @@ import json
 import pytest
 from sqlalchemy import text, update
 from sqlalchemy.exc import IntegrityError
-from store_kit import ACCOUNTS, AS_OF, House, entry, invoice, recognition
+from store_kit import ACCOUNTS, AS_OF, RULES_HASH, House, entry, invoice, recognition
 
 from revenue_assets.posting.batches import CutReport, cut
 from revenue_assets.posting.booking import book
@@ -48,7 +48,7 @@ def test_one_document_per_entity_period_event_class_and_rules(house):
     report = run(house)
     assert (report.batches, report.members, report.held_lines) == (5, 12, 0)
     found = {(b["entity_id"], b["period"], b["event_class"], b["rule_hash"]): b for b in batches(house)}
-    first = found["US", "2026-01", "invoice.posted", "policy-1"]
+    first = found["US", "2026-01", "invoice.posted", RULES_HASH]
     assert (first["line_count"], first["member_count"], first["debit_fc"], first["credit_fc"]) == (2, 4, 150, 150)
     assert (first["accounting_date"], first["erp_company"], first["status"]) == (
         dt.date(2026, 1, 31),
