@@ -2,6 +2,9 @@
 
 Everything that posts is read, whoever made it: journals of ours and of people, invoices, payments. Open periods are
 read each time; closed ones too when the last full reading is a day old, because a right to override them exists.
+
+With `options.details` the receivables are open items: an invoice's names its customer and due date, and what a payment
+or credit memo credits is cut up by the invoices that it settles, as NetSuite keeps one line for all of them.
 """
 
 from __future__ import annotations
@@ -21,7 +24,15 @@ from revenue_assets.sources.base import Cursor, ObjectContract, Page, Record, So
 from revenue_assets.sources.netsuite_auth import Certificate
 from revenue_assets.sources.netsuite_client import NetSuiteClient, Row
 from revenue_assets.sources.netsuite_faults import NetSuiteFault
-from revenue_assets.sources.netsuite_tables import Period
+from revenue_assets.sources.netsuite_open_items import (
+    SETTLING,
+    Settled,
+    document_kind,
+    invoice_states,
+    open_item_lines,
+    settled_parts,
+)
+from revenue_assets.sources.netsuite_tables import Period, applied
 from revenue_assets.sources.read_back import CONTRACTS, OBJECTS, decimal_text, text_of
 
 FULL_EVERY = dt.timedelta(hours=24)
@@ -54,6 +65,7 @@ class NetSuiteSource:
         )
         book = options.accounting_book
         self._book = f" AND tal.accountingbook = {int(book)}" if book else ""
+        self._details = options.details
 
     def pull(self, object_name: str, cursor: Cursor | None, now: dt.datetime) -> Iterator[Page]:
         """See `Source.pull`. Only `move` has a cursor: the last full reading."""
@@ -95,39 +107,63 @@ class NetSuiteSource:
         cursor: Cursor,
         now: dt.datetime,
     ) -> Iterator[Page]:
-        """One page per period."""
+        """One page per period: open ones, closed ones with an invoice that is settled in an open one, or all."""
         last_full = dt.datetime.fromisoformat(cursor["full_at"]) if cursor.get("full_at") else None
         is_full = last_full is None or now - last_full >= FULL_EVERY
-        for period in periods:
-            if is_full or period.is_open:
-                yield Page("move", self._of_period(books, period, currencies), {})
+        read = [period for period in periods if is_full or period.is_open]
+        settled: set[str] = set()
+        for period in read:
+            records, periods_settled = self._of_period(books, period, currencies)
+            settled |= periods_settled
+            yield Page("move", records, {})
+        # What was paid now may lie in a closed period, and is no longer open there.
+        for period in [p for p in periods if p.id in settled and p not in read]:
+            yield Page("move", self._of_period(books, period, currencies)[0], {})
         full_at = now if is_full else last_full
         yield Page("move", [], {"full_at": full_at.isoformat() if full_at else None}, complete=is_full)
 
     def _of_period(
         self, books: Mapping[str, Mapping[str, str]], period: Period, currencies: Mapping[str, str]
-    ) -> list[Record]:
+    ) -> tuple[list[Record], set[str]]:
+        """The moves of a period, and the internal ids of the periods whose invoices they settle."""
+        more, joins = "", ""
+        if self._details is not None:
+            more = (
+                f", t.{self._details.number_column} AS number, TO_CHAR(t.duedate, 'YYYY-MM-DD') AS duedate, "
+                "t.foreignamountunpaid, c.externalid AS customer, a.accttype"
+            )
+            joins = "LEFT JOIN customer c ON c.id = t.entity "
         rows = self._client.query(
             "SELECT t.id, t.type, t.tranid, t.externalid, t.memo, t.currency, "
             "TO_CHAR(t.trandate, 'YYYY-MM-DD') AS trandate, TO_CHAR(t.createddate, 'YYYY-MM-DD') AS createddate, "
             "tl.subsidiary, tl.foreignamount, tl.memo AS linememo, tal.transactionline, tal.account, tal.debit, "
-            "tal.credit, a.acctnumber FROM transaction t "
+            f"tal.credit, a.acctnumber{more} FROM transaction t "
             "JOIN transactionaccountingline tal ON tal.transaction = t.id "
             "JOIN transactionline tl ON tl.transaction = tal.transaction AND tl.id = tal.transactionline "
-            "LEFT JOIN account a ON a.id = tal.account "
+            f"LEFT JOIN account a ON a.id = tal.account {joins}"
             f"WHERE tal.posting = 'T'{self._book} AND t.postingperiod = {int(period.id)} "
             f"AND tl.subsidiary IN ({', '.join(str(int(number)) for number in books)}) "
             "ORDER BY t.id, tl.subsidiary, tal.transactionline, tal.account"
         )
+        settled, periods_settled = self._settled(rows)
         records = []
         for number, of_one in groupby(rows, key=lambda row: str(row["id"])):
             parts = [(s, list(part)) for s, part in groupby(of_one, key=lambda row: str(row["subsidiary"]))]
             for subsidiary, lines in parts:
                 # A transaction between companies is one move in each of them.
                 record_id = number if len(parts) == 1 else f"{number}-{subsidiary}"
-                move = _move(record_id, lines, books[subsidiary], period, currencies)
+                move = _move(record_id, lines, books[subsidiary], period, currencies, settled.get(number, ()))
                 records.append(Record(record_id, text_of(move)))
-        return records
+        return records, periods_settled
+
+    def _settled(self, rows: Sequence[Row]) -> tuple[dict[str, list[Settled]], set[str]]:
+        """What payments and credit memos among the rows settle, by document, and the periods of those invoices."""
+        if self._details is None:
+            return {}, set()
+        settling = {str(row["id"]) for row in rows if row["type"] in SETTLING}
+        parts = applied(self._client, settling, self._details.number_column)
+        states = invoice_states(self._client, {part.invoice for part in parts})
+        return settled_parts(parts, states), {state.period for state in states.values()}
 
     # -- balances ----------------------------------------------------------------------------------------------
 
@@ -175,18 +211,20 @@ class NetSuiteSource:
 
 
 def _move(
-    record_id: str, rows: Sequence[Row], book: Mapping[str, str], period: Period, currencies: Mapping[str, str]
-) -> dict[str, Any]:
+    record_id: str, rows: Sequence[Row], book: Mapping[str, str], period: Period, currencies: Mapping[str, str],
+    settled: Sequence[Settled],
+) -> dict[str, Any]:  # fmt: skip
     head = rows[0]
     currency = currencies.get(str(head.get("currency")), "")
     lines = [_line(row, currency if currency != book["currency"] else None) for row in rows]
+    lines = [part for line, row in zip(lines, rows, strict=True) for part in open_item_lines(line, row, settled)]
+    kind = document_kind(head)
     return {
         "id": record_id,
         "number": head.get("tranid"),
         "description": head.get("externalid") or head.get("memo"),
-        # Journals are what this adapter posts; open items of NetSuite's own invoices are not read.
-        "document_kind": None,
-        "reference": None,
+        "document_kind": kind,
+        "reference": head.get("number") if kind else None,
         "state": "posted",
         "date": head["trandate"],
         "post_date": None,
