@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 from netsuite_account import COMPANIES, FOREIGN, Account, journal, running
+from netsuite_details import ACME, adapter, credit_note, invoice, payment, posted, with_acme
 from sources_support import Lander
 
-from revenue_assets.domain.config_erp import NetSuiteOptions
+from revenue_assets.domain.config_erp import NetSuiteDetails, NetSuiteOptions
 from revenue_assets.landing.control import amounts_of
 from revenue_assets.posting.erp.port import Line
 from revenue_assets.sources.base import Page, Source, SourceError, SourceUnavailable
@@ -32,8 +33,9 @@ def account(tmp_path: Path) -> Iterator[Account]:
         yield account
 
 
-def source(account: Account, *, page_rows: int = 1000, **companies: str) -> NetSuiteSource:
-    options = NetSuiteOptions(account="TSTDRV1", algorithm="ES256")
+def source(account: Account, *, page_rows: int = 1000, details: bool = False, **companies: str) -> NetSuiteSource:
+    known = {"details": NetSuiteDetails()} if details else {}
+    options = NetSuiteOptions(account="TSTDRV1", algorithm="ES256", **known)
     known = companies or {name[:2]: name for name in COMPANIES}
     return NetSuiteSource("erp", account.url, account.certificate, options, known, page_rows=page_rows)
 
@@ -153,3 +155,93 @@ def test_what_cannot_be_read_is_said(account):
     account.face.may_query, account.face.erp.down = True, True
     with pytest.raises(SourceUnavailable):
         list(source(account).pull("move", None, NOW))
+
+
+# -- open items --------------------------------------------------------------------------------------------------
+
+
+def receivables(account: Account, cursor: dict | None = None, now: dt.datetime = NOW) -> list[tuple]:
+    """(kind, reference, settles, debit less credit, reconciled, due) of every landed line on the receivable."""
+    moves = read(list(source(account, details=True).pull("move", cursor, now))).values()
+    return sorted(
+        (
+            m["document_kind"] or "", m["reference"] or "", line["settles"] or "",
+            f"{Decimal(line['debit']) - Decimal(line['credit']):.2f}", line["is_reconciled"],
+            line["maturity_date"] or "",
+        )
+        for m in moves
+        for line in m["lines"]
+        if line["account_code"] == "1100"
+    )  # fmt: skip
+
+
+def test_open_items_land_by_invoice(account):
+    """One payment for two invoices and more than them; a credit note for a part: each says what it settles."""
+    erp = with_acme(account)
+    posted(erp, invoice("INV-1"), invoice("INV-2"), credit_note("CN-1", 20_02, ("INV-1", 20_02)))
+    posted(erp, payment(130_00, ("INV-1", 100_00), ("INV-2", 20_02)))
+    assert receivables(account) == [
+        ("", "", "", "-9.98", False, ""),
+        ("", "", "INV-1", "-100.00", True, ""),
+        ("", "", "INV-2", "-20.02", False, ""),
+        ("credit_note", "CN-1", "INV-1", "-20.02", True, ""),
+        ("invoice", "INV-1", "", "120.02", True, "2026-04-30"),
+        ("invoice", "INV-2", "", "120.02", False, "2026-04-30"),
+    ]
+    moves = read(list(source(account, details=True).pull("move", None, NOW))).values()
+    lines = [line for m in moves for line in m["lines"]]
+    assert {line["customer_id"] for line in lines if line["account_code"] == "1100"} == {ACME.id}
+    assert {line["customer_id"] for line in lines if line["account_code"] != "1100"} == {None}
+    assert len({(m["id"], line["id"]) for m in moves for line in m["lines"]}) == len(lines)
+    for m in moves:
+        assert Decimal(m["total_debit"]) == Decimal(m["total_credit"])
+        assert amounts_of(m, CONTRACTS["move"])["total_debit"] == sum(Decimal(x["debit"]) for x in m["lines"])
+
+
+def test_a_payment_carried_by_a_credit_memo_lands_as_a_payment(account):
+    with_acme(account)
+    erp = adapter(account, payments_of_many_accounts="credit_memo")
+    posted(erp, invoice("INV-1"), payment(20_02, ("INV-1", 20_02), fee=1_00))
+    assert receivables(account)[0] == ("", "", "INV-1", "-20.02", False, "")
+
+
+def test_an_invoice_of_a_closed_period_that_is_paid_now_is_read_again(account):
+    erp = with_acme(account)
+    early = replace(invoice("INV-1"), accounting_date=dt.date(2026, 1, 31), period="2026-01")
+    other = replace(invoice("INV-2"), accounting_date=dt.date(2026, 2, 28), period="2026-02")
+    posted(erp, early, other)
+    cursor = list(source(account, details=True).pull("move", None, NOW))[-1].cursor
+    for month in ("2026-01", "2026-02"):
+        account.face.close_period(month)
+    soon = NOW + dt.timedelta(hours=1)
+    assert receivables(account, cursor, soon) == [], "nothing moved"
+    posted(erp, payment(120_02, ("INV-1", 120_02)))
+    assert receivables(account, cursor, soon) == [
+        ("", "", "INV-1", "-120.02", True, ""), ("invoice", "INV-1", "", "120.02", True, "2026-04-30")
+    ]  # fmt: skip
+
+
+def test_what_people_settled_lands_too(account):
+    """A payment typed in NetSuite against our invoice, and an invoice of theirs to a customer without our id."""
+    erp = with_acme(account)
+    posted(erp, invoice("INV-1"), payment(20_02, ("INV-1", 20_02)))
+    ledger = account.face.erp.ledger
+    typed = replace(ledger.documents()[1].entry, key="", text="Wire")
+    ledger.add(typed, 0.0)
+    theirs = account.face.parties.add("customer", {"companyName": "Walk-in", "subsidiary": {"id": "1"}})
+    bill = ledger.documents()[0].entry
+    ledger.add(replace(bill, key="", extra={**bill.extra, "entity": theirs.id, "otherrefnum": None}), 0.0)
+    assert ("", "", "INV-1", "-20.02", False, "") in receivables(account)
+    moves = read(list(source(account, details=True).pull("move", None, NOW)))
+    assert moves["3"]["description"] == "Wire"
+    assert (moves["4"]["reference"], {x["customer_id"] for x in moves["4"]["lines"]}) == (None, {None})
+
+
+def test_open_items_pass_the_contract_and_the_staging_fields(account, tmp_path):
+    erp = with_acme(account)
+    posted(erp, invoice("INV-1"), payment(20_02, ("INV-1", 20_02)))
+    result = Lander(tmp_path).land(source(account, details=True), ("move",), NOW)["move"]
+    assert (result.rows_landed, result.rows_quarantined) == (2, 0)
+    wanted = set(re.findall(r"'\$\.([a-z_]+)'", (STAGING / "stg_erp__move_lines.sql").read_text()))
+    for move in read(list(source(account, details=True).pull("move", None, NOW))).values():
+        assert all(set(line) == wanted for line in move["lines"])
