@@ -1,9 +1,11 @@
-"""Fixtures of the integration tests; each lives in a module of its own. Small ledgers live beside the unit tests."""
+"""Fixtures of the integration tests; each lives in a module of its own. Small ledgers live beside the unit tests, small
+companies of rows beside those of dbt."""
 
 import os
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "dbt"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
 from erp_fixture import erp_server
