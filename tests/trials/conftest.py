@@ -1,0 +1,6 @@
+"""The small ledgers, the fake ERP and the emulators' transport live beside the unit tests."""
+
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "unit")]
