@@ -27,7 +27,7 @@ def read_status(settings: Settings) -> dict[str, Any]:
     """
     from revenue_assets import exception_queue
     from revenue_assets.posting import unposted
-    from revenue_assets.store import approvals, outbox, periods
+    from revenue_assets.store import approvals, outbox, periods, schedule_outbox
     from revenue_assets.store.engine import open_store
 
     with open_published(settings.published) as connection:
@@ -51,6 +51,7 @@ def read_status(settings: Settings) -> dict[str, Any]:
     store = open_store(settings.store_url)
     try:
         counts = Counter(outbox.counts(store))
+        schedules = schedule_outbox.standing(store)
         closed = [p for p in periods.all_periods(store) if p["status"] != "open"]
         waiting = approvals.waiting(store)
         queue = exception_queue.listed(store)
@@ -71,6 +72,7 @@ def read_status(settings: Settings) -> dict[str, Any]:
         ],
         "batches": {"verified": verified, "pending": sum(counts.values()), "dead": dead},
         "erp_documents": erp_documents,
+        "schedules": schedules,
         "not_posted": unposted.summary(settings.state),
         "variances": variances,
         "approvals": [
@@ -121,6 +123,9 @@ def print_status(report: dict[str, Any]) -> None:
         f"Posting batches: {batches['verified']} verified, {batches['pending']} pending, {batches['dead']} dead; "
         f"ERP documents with our key: {report['erp_documents']}"
     )
+    if report["schedules"]:
+        counted = ", ".join(f"{count} {status}" for status, count in report["schedules"].items())
+        console.print(f"Revenue schedules that the ERP runs, by their newest version: {counted}")
     for row in report["exceptions"]:
         console.print(
             f"Exceptions of {row['owner']}: {row['open']} open, {row['unassigned']} unassigned, "

@@ -1,4 +1,6 @@
-"""Booking and posting: journal of record, posting batches, ERP documents. What the store decides, these only call."""
+"""Booking and posting: journal of record, batches, schedules, documents. What the store decides, these only call."""
+
+from typing import Any
 
 import dagster as dg
 
@@ -9,6 +11,7 @@ OWNER = "team:revenue-accounting"
 SETTLE_WAIT_SECONDS = 120.0
 JOURNAL_OF_RECORD = dg.AssetKey(["posting", "journal_of_record"])
 POSTING_BATCHES = dg.AssetKey(["posting", "posting_batches"])
+REVENUE_SCHEDULES = dg.AssetKey(["posting", "revenue_schedules"])
 ERP_DOCUMENTS = dg.AssetKey(["posting", "erp_documents"])
 # Customers' names and countries and invoices' numbers go into documents and dimensions (`posting.details.masters`).
 MASTERS = [dg.AssetKey(["canonical", "can_customers"]), dg.AssetKey(["canonical", "can_invoices"])]
@@ -111,8 +114,42 @@ def posting_batches(config: CutConfig, platform: Platform) -> dg.MaterializeResu
 
 
 @dg.asset(
+    key=REVENUE_SCHEDULES,
+    # What we booked before the ERP took over is not the ERP's to recognise.
+    deps=[JOURNAL_OF_RECORD, dg.AssetKey(["subledger", "erp_schedule_parts"]), *MASTERS],
+    group_name="posting",
+    kinds={"python", "sqlite"},
+    owners=[OWNER],
+    tags={"layer": "posting"},
+    pool=WAREHOUSE_POOL,
+)
+def revenue_schedules(context: dg.AssetExecutionContext, platform: Platform) -> dg.MaterializeResult:
+    """Each change of a revenue schedule that the ERP runs (`schedules_owner: erp`), as a version in the outbox."""
+    from revenue_assets.posting.schedules.plan import plan
+    from revenue_assets.state import write_config_state
+
+    settings = platform.settings
+    write_config_state(platform.company, settings.state)
+    ports = platform.erp_ports() if any(e.schedules_owner == "erp" for e in platform.company.entities) else {}
+    report = plan(
+        platform.store, platform.journal, settings.warehouse, settings.state, ports, tenant=platform.company.id
+    )
+    platform.export_state()
+    for words in report.not_sent.values():
+        context.log.warning(words)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": report.planned,
+            **{name: getattr(report, name) for name in ("schedules", "ended", "superseded", "held")},
+            "missing_mappings": dg.MetadataValue.json(report.missing),
+            "not_sent": dg.MetadataValue.json(report.not_sent),
+        }
+    )
+
+
+@dg.asset(
     key=ERP_DOCUMENTS,
-    deps=[POSTING_BATCHES],
+    deps=[POSTING_BATCHES, REVENUE_SCHEDULES],
     group_name="posting",
     kinds={"python", "erp"},
     owners=["team:integration"],
@@ -121,29 +158,35 @@ def posting_batches(config: CutConfig, platform: Platform) -> dg.MaterializeResu
     pool=ERP_POOL,
 )
 def erp_documents(context: dg.AssetExecutionContext, config: PostingConfig, platform: Platform) -> dg.MaterializeResult:
-    """Every batch of the outbox in the ERP exactly once: intent first, look up what is unclear, read back, verify."""
+    """Every batch of the outbox in the ERP exactly once: intent first, look up what is unclear, read back, verify; then
+    in the same way the revenue schedules that the ERP runs."""
+    from revenue_assets.posting import outbox
     from revenue_assets.posting.limits import limits_of
-    from revenue_assets.posting.outbox import drain
+    from revenue_assets.posting.schedules import outbox as schedules
 
-    report = drain(
-        platform.store,
-        platform.erp_ports(),
-        limits=limits_of(platform.company.erp.limits, max_wait_seconds=SETTLE_WAIT_SECONDS),
-        companies=config.companies or None,
-        progress=lambda company: context.log.info("%s", company),
-    )
+    ports = platform.erp_ports()
+    how: dict[str, Any] = {
+        "limits": limits_of(platform.company.erp.limits, max_wait_seconds=SETTLE_WAIT_SECONDS),
+        "companies": config.companies or None,
+        "progress": lambda company: context.log.info("%s", company),
+    }
+    report = outbox.drain(platform.store, ports, **how)
+    told = schedules.drain(platform.store, ports, **how)
     platform.export_state()
-    if any(company.stopped for company in report.companies):
+    if any(company.stopped for company in report.companies + told.companies):
         raise dg.Failure("Posting was stopped by a signal, between two requests; the next run goes on from there.")
     if report.total("dead") or report.unserved:
         context.log.warning("dead batches: %s; companies without an ERP: %s", report.total("dead"), report.unserved)
+    if told.total("dead") or told.unserved:
+        context.log.warning("dead schedules: %s; companies whose ERP takes none: %s", told.total("dead"), told.unserved)
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": report.total("verified"),
             **{name: report.total(name) for name in ("sent", "found", "dead", "waiting")},
+            **{f"schedules_{name}": told.total(name) for name in ("verified", "sent", "dead", "waiting")},
             "companies": dg.MetadataValue.json([{**vars(c), "next_due": str(c.next_due)} for c in report.companies]),
         }
     )
 
 
-POSTING_ASSETS = [journal_of_record, posting_batches, erp_documents]
+POSTING_ASSETS = [journal_of_record, posting_batches, revenue_schedules, erp_documents]

@@ -20,7 +20,7 @@ from revenue_assets.posting import rejected, unposted
 from revenue_assets.posting.booking_sql import is_left_to_erp
 from revenue_assets.posting.settling import NOT_OURS
 from revenue_assets.state import calendars
-from revenue_assets.store import exceptions, periods, policies
+from revenue_assets.store import exceptions, periods, policies, schedule_outbox
 from revenue_assets.store.engine import Store
 from revenue_assets.store.outbox import LIVE
 from revenue_assets.store.tables import exceptions as exception_table
@@ -52,7 +52,7 @@ class Books:
 
 def evaluate(books: Books, entity_id: str, period: str) -> list[Gate]:
     """All gates of one entity and period; nothing is changed."""
-    parts = (_calendar, _journal, _rules_on_file, _batches, _reconciliations, _suspense, _exceptions)
+    parts = (_calendar, _journal, _rules_on_file, _batches, _schedules, _reconciliations, _suspense, _exceptions)
     return [gate for part in parts for gate in part(books, entity_id, period)]
 
 
@@ -147,6 +147,16 @@ def _batches(books: Books, entity_id: str, period: str) -> Iterator[Gate]:
     rest = ", ".join(f"{n} {status.replace('_', ' ')}" for status, n in sorted(counts.items())) or "none waits"
     sentence = f"{verified} batches are verified in the ERP; {rest}."
     yield Gate("batches_are_verified", entity_id, not counts, sentence, "Integration")
+
+
+def _schedules(books: Books, entity_id: str, period: str) -> Iterator[Gate]:
+    """An ERP that runs the schedules knows them as they are; nothing to say for other entities."""
+    with books.store.read() as connection:
+        left = schedule_outbox.unfinished(connection, entity_id)
+    if left is not None:
+        rest = ", ".join(f"{n} {status}" for status, n in left.items()) or "none waits"
+        sentence = f"Versions of revenue schedules that the ERP does not have for certain: {rest}."
+        yield Gate("schedules_are_verified", entity_id, not left, sentence, "Integration")
 
 
 @dataclass(frozen=True)

@@ -153,14 +153,13 @@ def _can_move(company: str, now: dt.datetime, settled: dt.datetime) -> Any:
 def backlog(connection: Connection, company: str, now: dt.datetime) -> tuple[int, dt.datetime | None]:
     """How many versions of the company a worker could take up now, and when the oldest of them was planned."""
     mine = and_(U.status.in_(list(state.WORKABLE)), _can_move(company, now, now))
-    number, oldest = connection.execute(select(func.count(), func.min(U.created_at)).where(mine)).one()
-    return number, oldest
+    number = connection.scalar(select(func.count()).select_from(schedule_updates).where(mine)) or 0
+    return number, connection.scalar(select(func.min(U.created_at)).where(mine))
 
 
 def companies(connection: Connection) -> list[str]:
     """ERP companies with versions that are not at their end."""
-    found = connection.scalars(select(U.erp_company).where(U.status.in_(list(state.WORKABLE))).distinct())
-    return sorted(found)
+    return sorted(connection.scalars(select(U.erp_company).where(U.status.in_(list(state.WORKABLE))).distinct()))
 
 
 def waiting(connection: Connection, company: str) -> int:
@@ -283,6 +282,23 @@ def counts(store: Store, entity_id: str | None = None) -> dict[str, int]:
     with store.read() as connection:
         found: dict[str, int] = dict(connection.execute(query).all())
     return {status: found.get(status, 0) for status in state.STATES}
+
+
+def standing(store: Store) -> dict[str, int]:
+    """Status -> number of schedules whose newest version is in it, as far as there are any."""
+    last = select(U.schedule_key, func.max(U.version).label("version")).group_by(U.schedule_key).subquery()
+    newest_row = and_(U.schedule_key == last.c.schedule_key, U.version == last.c.version)
+    query = select(U.status, func.count()).select_from(schedule_updates).join(last, newest_row).group_by(U.status)
+    with store.read() as connection:
+        found: dict[str, int] = dict(connection.execute(query).all())
+    return {status: found[status] for status in state.STATES if status in found}
+
+
+def unfinished(connection: Connection, entity_id: str) -> dict[str, int] | None:
+    """Status -> number of versions of the entity that are not at their end; None if it has no schedules at all."""
+    query = select(U.status, func.count()).where(U.entity_id == entity_id).group_by(U.status)
+    found: dict[str, int] = dict(connection.execute(query).all())
+    return {s: n for s, n in sorted(found.items()) if s not in state.FINAL} if found else None
 
 
 def all_updates(store: Store) -> list[dict[str, Any]]:
