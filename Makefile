@@ -7,7 +7,7 @@ export REVENUE_ERP_CACHE ?= $(HERE)/.cache/erp
 export UV_PROJECT_ENVIRONMENT = $(HERE)/.venv
 export DBT_SEND_ANONYMOUS_USAGE_STATS = false
 
-.PHONY: help demo test test-full kill-matrix simulate dev check lint format typecheck manifest install clean
+.PHONY: help demo test test-full kill-matrix simulate night dev check lint format typecheck manifest install clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -37,6 +37,9 @@ kill-matrix: install  ## posting processes killed over every adapter protocol an
 
 simulate: install  ## posting under simulated faults: SEEDS=3000 seeds from FROM=0, every promise checked after each step
 	@$(BIN)/python tests/simulation/run.py --seeds $(or $(SEEDS),3000) --from $(or $(FROM),0)
+
+night: install  ## the promises at their night figures, then the other long commands: MINUTES=480 for all of it
+	@$(BIN)/python tests/trials/run.py --minutes $(or $(MINUTES),480) $(ARGS)
 
 dev: install  ## the Dagster UI on the demo's data, with the demo's systems running
 	@$(BIN)/revenue dev $(ARGS)
