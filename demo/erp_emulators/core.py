@@ -56,6 +56,7 @@ CODES: dict[str, int] = {
     "unknown_account": 422,
     "unknown_customer": 422,
     "unknown_item": 422,
+    "unknown_invoice": 422,
     "not_open": 422,
     "stale_version": 409,
     "recognised": 422,

@@ -47,6 +47,8 @@ def check(ledger: Ledger, entry: Entry, refused: Callable[..., Exception]) -> No
             settled[line.settles, line.currency] -= line.amount
     left = open_amounts(ledger, entry.company) if settled else Counter()
     for (number, currency), amount in settled.items():
+        if (number, currency) not in left:
+            raise refused("unknown_invoice", f"There is no invoice {number} in {currency}.", document=entry.key)
         if not 0 < amount <= left[number, currency]:
             words = f"{left[number, currency]} minor units {currency} are open on {number}, not {amount}."
             raise refused("not_open", words, document=entry.key)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import httpx
 import psycopg2
 import pytest
 import stamina
-from erp_fixture import EXPONENTS, ErpServer
+from erp_fixture import DETAIL_COMPANY, EXPONENTS, ErpServer
 
 from revenue_assets.posting.erp.tryton import TrytonErp
 from revenue_assets.testing.erp_bench import ErpBench, Fault, FaultyTransport
 from revenue_assets.testing.erp_conformance import HttpErpConformance
+from revenue_assets.testing.erp_detail_conformance import DetailBench, DetailConformance
 
 COMPANY = "Meridian Inc"
 PERIODS = {"open": "reopen", "closed": "close"}
@@ -30,17 +32,46 @@ def _no_waiting() -> Iterator[None]:
         yield
 
 
-class TestTryton(HttpErpConformance):
+ROLES = {"accounts_receivable": "411000", "deferred_revenue": "487000", "tax_liability": "445700", "cash": "511000"}
+
+
+def selected(server: ErpServer, statement: str, *values: object) -> list[tuple]:
+    """Rows of the ERP's own database."""
+    connection = psycopg2.connect(server.erp.dsn)
+    try:
+        with connection, connection.cursor() as cursor:
+            cursor.execute(statement, values)
+            return cursor.fetchall()
+    finally:
+        connection.close()
+
+
+class TestTryton(HttpErpConformance, DetailConformance):
+    @pytest.fixture
+    def detail(self, erp_server: ErpServer, bench: ErpBench) -> DetailBench:
+        def copies(keys: Sequence[str]) -> dict[str, int]:
+            query = (
+                "select description, count(*) from (select description from account_invoice union all "
+                "select description from account_move where coalesce(origin, '') not like 'account.invoice,%%') as d "
+                "where description = any(%s) group by 1"
+            )
+            return {key: int(count) for key, count in selected(erp_server, query, list(keys))}
+
+        def open_amount(number: str) -> int | None:
+            with erp_server.admin() as admin:
+                rows = admin.search_read(
+                    "account.invoice", [["reference", "=", number], ["total_amount", ">", 0]], ["amount_to_pay"], {}
+                )
+            return int(rows[0]["amount_to_pay"] * 100) if rows else None
+
+        accounts = tuple(ROLES.values())[:3]
+        company = replace(bench, company=DETAIL_COMPANY, currency="EUR", accounts=accounts, foreign=(), copies=copies)
+        return DetailBench(company, ROLES, open_amount)
+
     @pytest.fixture
     def bench(self, erp_server: ErpServer) -> ErpBench:
         def rows(statement: str, *values: object) -> list[tuple]:
-            connection = psycopg2.connect(erp_server.erp.dsn)
-            try:
-                with connection, connection.cursor() as cursor:
-                    cursor.execute(statement, values)
-                    return cursor.fetchall()
-            finally:
-                connection.close()
+            return selected(erp_server, statement, *values)
 
         def copies(keys: Sequence[str]) -> dict[str, int]:
             query = "select description, count(*) from account_move where description = any(%s) group by 1"

@@ -17,6 +17,7 @@ from direct import Direct
 from demo.erp_emulators.ledger import EXPONENTS
 from demo.erp_emulators.rest import TOKEN, RestFace, RestJobsFace
 from revenue_assets.domain.config_erp_generic import GenericOptions
+from revenue_assets.domain.failures import CLASSES
 from revenue_assets.posting.erp.documents import masters_of
 from revenue_assets.posting.erp.generic_client import GenericClient
 from revenue_assets.posting.erp.generic_documents import REASONS
@@ -155,4 +156,4 @@ def test_documents_and_the_read_back_fit_the_contract(tmp_path: Path) -> None:
 def test_the_reasons_are_those_of_the_contract() -> None:
     words = CONTRACT["components"]["schemas"]["Reason"]["properties"]["code"]["description"]
     assert set(words.partition(": ")[2].partition(".")[0].split(", ")) == set(REASONS)
-    assert set(REASONS.values()) <= {"period_closed", "mapping_missing", "conflict", "invalid"}
+    assert set(REASONS.values()) <= set(CLASSES)

@@ -19,6 +19,8 @@ from revenue_assets.posting.erp.port import (
     Reversal,
 )
 
+# What settles an invoice that is not there: it may be on its way, so that it is looked for and sent again.
+UNKNOWN_INVOICE = "unknown_invoice"
 # The contract's closed list of reasons, and what each means for a poster. A reason that is not here is `invalid`.
 REASONS: dict[str, str] = {
     "period_closed": "period_closed",
@@ -33,6 +35,7 @@ REASONS: dict[str, str] = {
     "recognised": "recognised_already",
     "unbalanced": "invalid",
     "not_open": "invalid",
+    UNKNOWN_INVOICE: "uncertain",
     "invalid": "invalid",
 }
 

@@ -14,7 +14,14 @@ import httpx
 from revenue_assets.domain.config_erp_generic import GenericOptions
 from revenue_assets.posting.erp.documents import held_outcome, masters_of
 from revenue_assets.posting.erp.generic_client import AlreadyThere, GenericClient, chunks
-from revenue_assets.posting.erp.generic_documents import CompanyMasters, GenericDocuments, refused, resolved, reversal
+from revenue_assets.posting.erp.generic_documents import (
+    UNKNOWN_INVOICE,
+    CompanyMasters,
+    GenericDocuments,
+    refused,
+    resolved,
+    reversal,
+)
 from revenue_assets.posting.erp.generic_records import periods_of
 from revenue_assets.posting.erp.port import (
     AccountBalance,
@@ -188,7 +195,8 @@ class GenericRestErp:
                 outcomes[document.key] = Outcome(document.key, failure=held_up)
                 continue
             made = outcomes[document.key] = self._create(document)
-            if made.failure is not None and made.failure.retry:
+            # A missing invoice holds up nothing but what settles it.
+            if made.failure is not None and made.failure.retry and made.failure.evidence != UNKNOWN_INVOICE:
                 # The next ones would be told the same, or time out as well: the call would outlast its lease.
                 words = f"Not sent, because of the journal before it: {made.failure.message}"
                 kind = made.failure.failure_class
