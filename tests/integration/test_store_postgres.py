@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import old_stores
 import pytest
 import test_approvals as same
 from sqlalchemy import text
@@ -17,6 +18,7 @@ from demo.erp import environment, postgres
 from revenue_assets.store import approvals, audit, exceptions, outbox, periods
 from revenue_assets.store.engine import Store, StoreError, create_store_engine, open_store
 
+FULL = os.environ.get("REVENUE_TRIALS") == "full"
 # Logins as a deployment would make them; the platform's own is the owner of the tables.
 LOGINS = """
 create role ben login; create role anna login; create role reader login;
@@ -119,3 +121,15 @@ def test_a_second_person_approves_under_their_own_login_and_once(house, url):
         approvals.decide(ben, key, "rejected", checker="ben", reason="no", os_login="x")
     assert audit.walk(house.store).problem is None
     assert exceptions.all_exceptions(house.store) == []
+
+
+@pytest.mark.parametrize("revision", old_stores.OLDER if FULL else [old_stores.OLDER[0], old_stores.OLDER[-1]])
+def test_an_older_store_is_upgraded_with_its_flight(url, revision):
+    """As on SQLite (test_upgrades.py): posts to the end, nothing twice, nothing lost."""
+    name = f"older_{revision}"
+    engine = create_store_engine(url)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"create database {name}"))
+    engine.dispose()
+    faults = list(old_stores.ERPS)[old_stores.OLDER.index(revision) % len(old_stores.ERPS)]
+    old_stores.prove(old_stores.build(url.replace("/postgres?", f"/{name}?"), revision, faults))
