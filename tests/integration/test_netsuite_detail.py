@@ -173,6 +173,15 @@ def test_what_cannot_be_settled_is_told_apart(account, erp):
     assert unpaid(account, "INV-1") == 10_02
 
 
+def test_a_payment_that_is_there_takes_nothing_from_the_next(account, erp):
+    """Sent again after a crash together with the rest of its call: what it settled is not counted twice."""
+    posted(erp, invoice("INV-1"))
+    first, second = payment(60_01, ("INV-1", 60_01)), payment(60_01, ("INV-1", 60_01))
+    posted(erp, first)
+    assert [o.already_there for o in posted(adapter(account), first, second)] == [True, False]
+    assert unpaid(account, "INV-1") == 0
+
+
 def test_what_was_settled_meanwhile_is_netsuites_refusal(account, erp, monkeypatch):
     """The open amount that we saw is old: NetSuite refuses to settle more than is open."""
     posted(erp, invoice("INV-1"), payment(120_02, ("INV-1", 120_02)))

@@ -49,10 +49,12 @@ class Server:
 
 @dataclass(frozen=True)
 class Protocol:
-    """`face`: the emulator's name. `port`: made inside the poster's process, from the server and the settle time."""
+    """`face`: the emulator's name. `port`: made inside the poster's process, from the server and the settle time.
+    `details`: it posts invoices, credit notes and payments, with the customers and items that they need."""
 
     face: str
     port: Callable[[Server, float], ErpPort]
+    details: bool = False
 
 
 def _rest(server: Server, settle: float, mode: Any = "sync") -> ErpPort:
@@ -64,10 +66,10 @@ def _drop(server: Server, settle: float) -> ErpPort:
     return GenericCsvErp(server.root / "drop", DropOptions(settle_seconds=settle, batch_size_max=2), EXPONENTS)
 
 
-def _netsuite(server: Server, settle: float, mode: str = "sync") -> ErpPort:
+def _netsuite(server: Server, settle: float, mode: str = "sync", **more: Any) -> ErpPort:
     known = Integration(server.root).credentials
     certificate = Certificate(known["client_id"], known["certificate_id"], known["private_key"], "ES256")
-    options = NetSuiteOptions.model_validate({"account": "TSTDRV1", "algorithm": "ES256", "mode": mode})
+    options = NetSuiteOptions.model_validate({"account": "TSTDRV1", "algorithm": "ES256", "mode": mode, **more})
     # The configuration knows whole seconds; the emulated index lags by tenths.
     return NetSuiteErp(server.url, certificate, options.model_copy(update={"settle_seconds": settle}), EXPONENTS)
 
@@ -78,6 +80,9 @@ PROTOCOLS: Mapping[str, Protocol] = {
     "generic_csv": Protocol("drop", _drop),
     "netsuite": Protocol("netsuite", _netsuite),
     "netsuite_jobs": Protocol("netsuite", lambda server, settle: _netsuite(server, settle, "async")),
+    "netsuite_details": Protocol(
+        "netsuite", lambda server, settle: _netsuite(server, settle, details={}), details=True
+    ),
 }
 
 

@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "faults"), str(HERE.parent / "unit"), str(HERE.parents[1])]
 
 from erps import PROTOCOLS, running  # noqa: E402
-from house import build  # noqa: E402
+from house import build, build_details  # noqa: E402
 from killing import fork  # noqa: E402
 from stamina.instrumentation import set_on_retry_hooks  # noqa: E402
 from trial import SETTLE_SECONDS, Result, duel, make_template, play  # noqa: E402
@@ -47,6 +47,7 @@ SHORT: dict[str, dict[str, tuple[str, ...]]] = {
     "generic_csv": {"play": ("no_key_late", "everything"), "duel": ()},
     "netsuite": {"play": ("no_key_late", "everything"), "duel": ("ideal",)},
     "netsuite_jobs": {"play": ("no_key_late",), "duel": ()},
+    "netsuite_details": {"play": ("no_key_late",), "duel": ()},
 }
 
 
@@ -65,17 +66,18 @@ def cells(args: argparse.Namespace) -> list[tuple[int, str, str]]:
 def trials(args: argparse.Namespace, root: Path) -> Iterator[Result]:
     """All trials asked for, as they end. They mostly wait for settle times, so several players share a machine; each
     is a process with emulators of its own. A player that dies is an error, not a shorter report."""
-    template = root / "template.sqlite"
-    make_template(template, build)
+    templates = root / "template.sqlite", root / "template-details.sqlite"
+    for template, builder in zip(templates, (build, build_details), strict=True):
+        make_template(template, builder)
     work = cells(args)
     if args.jobs == 1:
-        yield from played(args, root, template, work)
+        yield from played(args, root, templates, work)
         return
     players, pipes = [], {}
     for number in range(args.jobs):
         ours, theirs = Pipe(duplex=False)
         mine = work[number :: args.jobs]
-        players.append(fork(partial(_player, args, root / str(number), template, mine, theirs)))
+        players.append(fork(partial(_player, args, root / str(number), templates, mine, theirs)))
         theirs.close()
         pipes[ours] = len(mine)
     while pipes:
@@ -92,18 +94,22 @@ def trials(args: argparse.Namespace, root: Path) -> Iterator[Result]:
 
 
 def _player(
-    args: argparse.Namespace, root: Path, template: Path, work: list[tuple[int, str, str]], pipe: Connection
-) -> None:
+    args: argparse.Namespace, root: Path, templates: tuple[Path, Path], work: list[tuple[int, str, str]],
+    pipe: Connection,
+) -> None:  # fmt: skip
     """Plays its share; with --minutes it begins no trial once they are over."""
     began = time.monotonic()
-    for result in played(args, root, template, work):
+    for result in played(args, root, templates, work):
         pipe.send(result)
         if args.minutes and time.monotonic() - began > args.minutes * 60:
             return
 
 
-def played(args: argparse.Namespace, root: Path, template: Path, work: list[tuple[int, str, str]]) -> Iterator[Result]:
-    """The trials of `work`, one after the other, against emulators that live as long as they do."""
+def played(
+    args: argparse.Namespace, root: Path, templates: tuple[Path, Path], work: list[tuple[int, str, str]]
+) -> Iterator[Result]:
+    """The trials of `work`, one after the other, against emulators that live as long as they do. `templates`: the
+    ledger of journals, and that of detail documents."""
     with ExitStack() as stack:
         servers = {
             name: stack.enter_context(running(PROTOCOLS[name].face, root / name))
@@ -111,7 +117,16 @@ def played(args: argparse.Namespace, root: Path, template: Path, work: list[tupl
         }
         for seed, name, behaviour in work:
             folder = root / f"{name}-{behaviour}-{seed}"
-            what = (template, folder, servers[name], name, PROTOCOLS[name], behaviour, seed, args.settle)
+            what = (
+                templates[PROTOCOLS[name].details],
+                folder,
+                servers[name],
+                name,
+                PROTOCOLS[name],
+                behaviour,
+                seed,
+                args.settle,
+            )
             yield duel(*what) if args.duel else play(*what, args.late)
             shutil.rmtree(folder)
 

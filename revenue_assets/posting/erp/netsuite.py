@@ -12,24 +12,22 @@ A document that awaits approval exists but does not count: it is `created` until
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import httpx
 
 from revenue_assets.domain.config_erp import NetSuiteOptions
 from revenue_assets.domain.money import MoneyError
-from revenue_assets.posting.erp.documents import RECEIVABLE, held_outcome, reversal_journal
+from revenue_assets.posting.erp.documents import RECEIVABLE, reversal_journal
 from revenue_assets.posting.erp.netsuite_customers import Customers
-from revenue_assets.posting.erp.netsuite_documents import DETAIL_TYPES, JOURNAL, PAYMENT, Documents
-from revenue_assets.posting.erp.netsuite_failures import failure_of, reading
+from revenue_assets.posting.erp.netsuite_documents import Documents
+from revenue_assets.posting.erp.netsuite_failures import reading
 from revenue_assets.posting.erp.netsuite_invoices import Invoices
-from revenue_assets.posting.erp.netsuite_jobs import Jobs
 from revenue_assets.posting.erp.netsuite_ledger import Ledger
 from revenue_assets.posting.erp.netsuite_masters import Masters, Subsidiary
 from revenue_assets.posting.erp.netsuite_settlement import Settlement
+from revenue_assets.posting.erp.netsuite_submission import Details, Submission
 from revenue_assets.posting.erp.open_items import ORDER
 from revenue_assets.posting.erp.port import (
     AccountBalance,
@@ -49,12 +47,9 @@ from revenue_assets.posting.erp.port import (
 )
 from revenue_assets.sources.netsuite_auth import Certificate
 from revenue_assets.sources.netsuite_client import NetSuiteClient
-from revenue_assets.sources.netsuite_faults import NetSuiteFault
 
 # Our keys have 32 characters; what NetSuite takes at most is not written where we could read it.
 KEY_LENGTH_MAX = 64
-# How long one call waits for its own jobs, before what needs them is put off.
-JOB_WAIT_SECONDS = 20.0
 
 
 class NetSuiteErp:
@@ -79,7 +74,6 @@ class NetSuiteErp:
             page_rows=page_rows,
             transport=transport,
         )
-        self._options = options
         self._capabilities = Capabilities(
             vendor="netsuite",
             mode=options.mode,
@@ -94,16 +88,17 @@ class NetSuiteErp:
             masters=frozenset(() if options.details is None else ("customer", "item")),
         )
         self._masters = Masters(self._client, options.subsidiaries, options.dimensions, options.masters_seconds)
-        self._documents = Documents(self._masters, exponents, self._capabilities, options)
-        settlement = None
+        documents = Documents(self._masters, exponents, self._capabilities, options)
+        settlement, self._details = None, None
         if options.details is not None:
             settlement = Settlement(self._client, self._masters, exponents, options, options.details)
-            self._customers = Customers(self._client, self._masters, options.details)
-            self._invoices = Invoices(
-                self._masters, self._customers, self._documents, settlement, exponents, options.details
-            )
+            customers = Customers(self._client, self._masters, options.details)
+            invoices = Invoices(self._masters, customers, documents, settlement, exponents, options.details)
+            self._details = Details(customers, invoices)
         self._ledger = Ledger(self._client, self._masters, exponents, options, settlement)
-        self._jobs = Jobs(self._client, lambda key: self.find("", [key])[key])
+        self._submission = Submission(
+            self._client, self._masters, documents, self._ledger, self._details, is_async=options.mode == "async"
+        )
 
     @property
     def capabilities(self) -> Capabilities:
@@ -115,23 +110,23 @@ class NetSuiteErp:
 
     def resolve(self, wanted: Sequence[MasterKey]) -> dict[MasterKey, str]:
         with reading():
-            self._forget()
+            self._submission.forget()
             return {key: known for key in wanted if (known := self._lookup(key)) is not None}
 
     def _lookup(self, key: MasterKey) -> str | None:
-        if self._options.details is not None and key.kind == "customer":
-            return self._customers.customers([key.code]).get(key.code)
-        if self._options.details is not None and key.kind == "item":
-            return self._customers.item(key.code)
+        if self._details is not None and key.kind == "customer":
+            return self._details.customers.customers([key.code]).get(key.code)
+        if self._details is not None and key.kind == "item":
+            return self._details.customers.item(key.code)
         return self._masters.lookup(key)
 
     def ensure(self, masters: Sequence[Master]) -> dict[MasterKey, Failure]:
-        if self._options.details is None:
+        if self._details is None:
             words = "This adapter posts journals only: options.details switches NetSuite's customers and items on."
             return {master.key: Failure("unsupported", words) for master in masters}
         with reading():
-            self._forget()
-            return self._customers.ensure(masters)
+            self._submission.forget()
+            return self._details.customers.ensure(masters)
 
     def periods(self, company: str) -> tuple[ErpPeriod, ...]:
         with reading():
@@ -143,71 +138,18 @@ class NetSuiteErp:
             )
 
     def preflight(self, documents: Sequence[Journal]) -> dict[str, Failure]:
-        with reading():
-            if self._options.mode == "async":
-                self._forget()  # a job's refusal comes when nobody is there to look again
-            else:
-                self._masters.age()
-            refused = self._refused(documents)
-            if refused and not self._masters.is_fresh:
-                self._forget()
-                refused = self._refused(documents)
-            return refused
+        return self._submission.refusals(documents)
 
     def find(self, company: str, keys: Sequence[str]) -> dict[str, tuple[Found, ...]]:
-        """By the ledger's tables; a key they do not show (yet) is asked for as a record, which has no index to lag.
-
-        Keys are unique in the whole account, so a journal in another company is found as well; its read-back names it.
-        """
-        with reading():
-            shown = self._ledger.by_key(keys)
-            return {key: shown.get(key) or self._as_record(key) for key in keys}
+        """Keys are unique in the whole account, so a document of another company is found as well; its read-back names
+        it."""
+        return self._submission.find(keys)
 
     def submit(self, documents: Sequence[Journal]) -> tuple[Outcome, ...]:
-        keys = [document.key for document in documents]
-        if len(set(keys)) != len(keys):
-            raise ValueError("one call has the same key twice")
-        outcomes: dict[str, Outcome] = {}
-        silent: Failure | None = None
-        for kind in ORDER:
-            mine = [document for document in documents if document.kind == kind]
-            if any(document.applies_to for document in mine):
-                self._await_jobs(outcomes)
-            if silent is not None:
-                outcomes |= {document.key: _unsent(document, silent) for document in mine}
-            elif mine:
-                made, silent = self._submit_kind(mine)
-                outcomes |= made
-        return tuple(outcomes[key] for key in keys)
-
-    def _await_jobs(self, outcomes: dict[str, Outcome]) -> None:
-        """What settles names the invoice's internal id, so jobs of the same call that make invoices come first. What
-        takes longer than this is settled at a later send."""
-        give_up = time.monotonic() + JOB_WAIT_SECONDS
-        while queued := {key: o.job_id for key, o in outcomes.items() if o.state == "accepted" and o.job_id}:
-            outcomes |= {o.key: o for o in self._jobs.poll_all(queued)}
-            if time.monotonic() > give_up or any(outcomes[key].failure for key in queued):
-                return
-            time.sleep(0.2)
-
-    def _submit_kind(self, documents: Sequence[Journal]) -> tuple[dict[str, Outcome], Failure | None]:
-        """Looks, creates what is missing, looks how far it got. The failure is that of a request which NetSuite did not
-        take: who did not take one will not take the next, so the rest goes back to be sent later."""
-        try:
-            refused = self.preflight(documents)
-            outcomes = {key: Outcome(key, failure=failure) for key, failure in refused.items()}
-            outcomes |= self._already_there(documents)
-        except ErpError as error:
-            return {d.key: Outcome(d.key, failure=error.failure) for d in documents}, error.failure
-        silent: Failure | None = None
-        for document in documents:
-            if document.key not in outcomes:
-                outcomes[document.key] = made = _unsent(document, silent) if silent else self._create(document)
-                silent = silent or (made.failure if made.failure and made.failure.retry else None)
-        return {outcome.key: outcome for outcome in self._as_shown(list(outcomes.values()))}, silent
+        return self._submission.submit(documents)
 
     def poll(self, company: str, job_ids: Mapping[str, str]) -> tuple[Outcome, ...]:
-        return self._jobs.poll_all(job_ids)
+        return self._submission.jobs.poll_all(job_ids)
 
     def lines(self, company: str, document_ids: Sequence[str]) -> dict[str, PostedDocument]:
         with reading():
@@ -260,107 +202,11 @@ class NetSuiteErp:
             reverses=None, applies_to=(Application(number, opened, original.functional_currency),),
         )  # fmt: skip
 
-    # -- one document ------------------------------------------------------------------------------------------
-
-    def _create(self, document: Journal) -> Outcome:
-        """Sends it once. A refusal is explained by looking; while nobody can look, the outcome is unknown."""
-        try:
-            with reading():
-                prepared = self._record_of(document)
-        except ErpError as error:
-            return Outcome(document.key, failure=error.failure)
-        if isinstance(prepared, Failure):
-            return Outcome(document.key, failure=prepared)
-        record_type, values = prepared
-        try:
-            if self._options.mode == "async":
-                return self._jobs.submit(record_type, document.key, values)
-            created = self._client.create(record_type, values)
-        except NetSuiteFault as fault:
-            if fault.kind != "refused":
-                return Outcome(document.key, failure=failure_of(fault))
-            return self._explained(fault, document)
-        return Outcome(document.key, "created", created.record_id)
-
-    def _record_of(self, document: Journal) -> tuple[str, dict[str, Any]] | Failure:
-        """Record type and body, once the items of its lines are there."""
-        if document.kind == "journal":
-            return JOURNAL, self._documents.values(document)
-        record_type = self._invoices.record_type(document)
-        if record_type != PAYMENT and (failure := self._customers.ensure_items(document)) is not None:
-            return failure
-        return record_type, self._invoices.values(document)
-
-    def _explained(self, fault: NetSuiteFault, document: Journal) -> Outcome:
-        try:
-            there = self._already_there([document], ask_record=True).get(document.key)
-            if there is not None:
-                return there
-            self._forget()
-            known = self.preflight([document]).get(document.key)
-        except ErpError as error:
-            words = f"NetSuite refused the document, and why could not be looked up: {error.failure.message}"
-            return Outcome(document.key, failure=Failure("uncertain", words, fault.evidence))
-        if known is None:
-            return Outcome(document.key, failure=failure_of(fault))
-        return Outcome(document.key, failure=Failure(known.failure_class, known.message, fault.evidence))
-
-    def _already_there(self, documents: Sequence[Journal], *, ask_record: bool = False) -> dict[str, Outcome]:
-        """Outcomes of the keys that NetSuite holds: as it holds them if the content is ours, else a conflict.
-
-        Before a create the ledger's tables are enough: what they do not show yet, NetSuite refuses to make twice.
-        """
-        keys = [document.key for document in documents]
-        with reading():
-            shown = self.find("", keys) if ask_record else self._ledger.by_key(keys)
-        found = {key: hits for key, hits in shown.items() if hits}
-        held = self.lines("", [hits[0].document_id for hits in found.values() if len(hits) == 1]) if found else {}
-        return {d.key: held_outcome(d, found[d.key], held) for d in documents if d.key in found}
-
-    def _as_shown(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
-        """Created documents that the ledger already shows are posted; a look that fails leaves them created."""
-        fresh = [o.key for o in outcomes if o.state == "created" and o.failure is None]
-        if not fresh:
-            return list(outcomes)
-        try:
-            shown = self._ledger.by_key(fresh)
-        except NetSuiteFault:
-            return list(outcomes)
-        return [
-            replace(o, state=hits[0].state, number=hits[0].number)
-            if o.key in fresh and len(hits := shown.get(o.key, ())) == 1 and hits[0].document_id == o.document_id
-            else o
-            for o in outcomes
-        ]
-
-    def _as_record(self, key: str) -> tuple[Found, ...]:
-        """An external id is unique within a record type, so each of ours is asked."""
-        types = (JOURNAL,) if self._options.details is None else (JOURNAL, *DETAIL_TYPES)
-        records = [record for kind in types if (record := self._client.record(kind, key)) is not None]
-        return tuple(Found(key, str(record["id"]), record.get("tranId"), "created") for record in records)
-
-    def _refused(self, documents: Sequence[Journal]) -> dict[str, Failure]:
-        refused = {d.key: failure for d in documents if (failure := self._documents.refusal(d)) is not None}
-        details = [d for d in documents if d.kind != "journal" and d.key not in refused]
-        return refused | self._invoices.refusals(details) if details else refused
-
-    def _forget(self) -> None:
-        self._masters.forget()
-        if self._options.details is not None:
-            self._customers.forget()
-
     def _subsidiary(self, company: str) -> Subsidiary:
         found = self._masters.subsidiary(company)
         if found is None:
             raise ErpError(Failure("mapping_missing", f"NetSuite has no subsidiary {company!r} that the role may see."))
         return found
-
-
-def _unsent(document: Journal, cause: Failure) -> Outcome:
-    """Nothing of it can be in NetSuite, so that it needs no look-up: `throttled`, unless the login is the matter."""
-    kind = "auth" if cause.failure_class == "auth" else "throttled"
-    words = f"Not sent: the document before it met this: {cause.message}"
-    return Outcome(document.key, failure=Failure(kind, words, retry_after=cause.retry_after))
 
 
 def _check_host(base_url: str, options: NetSuiteOptions) -> None:
