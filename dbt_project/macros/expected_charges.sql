@@ -8,6 +8,15 @@ case
 end
 {%- endmacro %}
 
+{#- Days that the price of a billing period stands for, for the service days [a, b) of it; columns period_start, period_end,
+    day_basis, interval_months. A year of 30/360 days has 30 in every month, whatever the bill day; a whole period is whole. -#}
+{% macro full_days(a, b, p='') -%}
+case
+    when {{ p }}day_basis = 'thirty_360' and ({{ a }} > {{ p }}period_start or {{ b }} < {{ p }}period_end) then 30 * {{ p }}interval_months
+    else {{ day_count(p ~ 'period_start', p ~ 'period_end', p ~ 'day_basis') }}
+end
+{%- endmacro %}
+
 {#- numerator / denominator rounded half away from zero; both HUGEINT, denominator positive. `//` truncates toward zero. -#}
 {% macro round_half_up(numerator, denominator) -%}
 (sign({{ numerator }})::hugeint * ((2 * abs({{ numerator }}) + {{ denominator }}) // (2 * {{ denominator }})))

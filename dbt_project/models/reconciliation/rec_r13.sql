@@ -22,6 +22,16 @@ voided_notes as (
     where accounting_date <= {{ as_of_date() }}
 ),
 
+-- What a note credits of the tax, also where its sender left that to be derived.
+credited as (
+    select
+        event_key,
+        cast(sum(eff_tax) as bigint) as tax_amount
+    from {{ ref('line_effects') }}
+    where kind = 'credit'
+    group by event_key
+),
+
 left_side as (
     select
         invoices.entity_id,
@@ -44,11 +54,12 @@ left_side as (
         notes.accounting_date as item_date,
         notes.currency,
         'credit_note|' || notes.credit_note_id as item_key,
-        -notes.stated_tax_amount as amount,
+        -coalesce(credited.tax_amount, notes.stated_tax_amount) as amount,
         notes.credit_note_id as reference,
         cast(null as varchar) as customer_id,
         notes.correlation_id
     from {{ ref('can_credit_notes') }} as notes
+    left join credited on notes.event_key = credited.event_key
     left join voided_notes
         on notes.entity_id = voided_notes.entity_id and notes.credit_note_id = voided_notes.credit_note_id
     where

@@ -12,13 +12,17 @@ billings as (
     select
         obligations.entity_id, obligations.contract_no, obligations.line_id, lines.event_key, lines.event_type, lines.posting_date, lines.accounting_date,
         documents.time, documents.sequence, documents.event_id, lines.is_prior_period, lines.document_type, lines.document_id,
-        lines.line_id as document_line_id, lines.line_no, lines.net_amount as amount, lines.rate_num, lines.rate_den
+        lines.line_id as document_line_id, lines.line_no, lines.net_amount + coalesce(unpaid.net_change, 0) as amount,
+        lines.rate_num, lines.rate_den
     from {{ ref('document_lines') }} as lines
     inner join {{ ref('documents') }} as documents
         on lines.entity_id = documents.entity_id and lines.document_type = documents.document_type and lines.document_id = documents.document_id
     inner join obligations
         on lines.entity_id = obligations.entity_id and lines.contract_id = obligations.contract_id
         and coalesce(lines.contract_line_id, obligations.line_id) = obligations.line_id
+    left join {{ ref('conditional_receipts') }} as unpaid
+        on lines.entity_id = unpaid.entity_id and lines.document_type = unpaid.document_type and lines.document_id = unpaid.document_id
+        and lines.line_id = unpaid.line_id and unpaid.is_opening
     where lines.treatment = 'contract'
     qualify row_number() over (
         partition by lines.entity_id, lines.document_type, lines.document_id, lines.line_id order by obligations.line_no
@@ -29,8 +33,8 @@ voided as (
     select
         billings.entity_id, billings.contract_no, billings.line_id, effects.event_key, 'invoice.voided' as event_type, effects.posting_date,
         facts.effective_date as accounting_date, facts.time, coalesce(facts.sequence, '') as sequence, facts.id as event_id,
-        false as is_prior_period, billings.document_type, billings.document_id, billings.document_line_id, billings.line_no,
-        -effects.eff_net as amount, billings.rate_num, billings.rate_den
+        coalesce(verdicts.is_prior_period, false) as is_prior_period, billings.document_type, billings.document_id,
+        billings.document_line_id, billings.line_no, -effects.eff_net as amount, billings.rate_num, billings.rate_den
     from {{ ref('line_effects') }} as effects
     inner join billings
         on effects.document_type = billings.document_type and effects.document_id = billings.document_id
@@ -39,13 +43,34 @@ voided as (
         on billings.contract_no = obligations.contract_no and billings.line_id = obligations.line_id
         and effects.entity_id = obligations.entity_id
     inner join {{ ref('events') }} as facts on effects.event_key = facts.event_key
+    left join {{ ref('event_verdicts') }} as verdicts on effects.event_key = verdicts.event_key
     where effects.kind = 'void' and effects.eff_net <> 0
 ),
 
+-- What a customer who can cancel pays later.
+received as (
+    select
+        billings.entity_id, billings.contract_no, billings.line_id, receipts.event_key, receipts.event_type, receipts.posting_date,
+        receipts.accounting_date, receipts.time, receipts.sequence, receipts.event_id, receipts.is_prior_period, billings.document_type,
+        billings.document_id, billings.document_line_id, billings.line_no, receipts.net_change as amount, billings.rate_num, billings.rate_den
+    from {{ ref('conditional_receipts') }} as receipts
+    inner join billings
+        on receipts.entity_id = billings.entity_id and receipts.document_type = billings.document_type
+        and receipts.document_id = billings.document_id and receipts.line_id = billings.document_line_id
+    where not receipts.is_opening
+),
+
+-- One movement per event and line.
 billed as (
-    select * from billings
-    union all
-    select * from voided
+    select * exclude (amount), cast(sum(amount) as bigint) as amount
+    from (
+        select * from billings
+        union all
+        select * from voided
+        union all
+        select * from received
+    ) as together
+    group by all
 ),
 
 -- Refund liability of an obligation: the share of what was billed that is not expected to be kept.

@@ -18,76 +18,15 @@ refunds as (
         on facts.entity_id = payments.entity_id and facts.payment_id = payments.payment_id
 ),
 
-disputes as (
-    {{ posted('can_dispute_events') }}
-),
-
 -- Refunds and disputes as reductions of what their payment paid for.
-payment_reductions as (
-    select
-        event_key, entity_id, accounting_date, time, sequence, event_id, posting_date,
-        payment_id, amount, 'refund' as purpose, refund_id as reduction_id
-    from refunds
-    where credit_note_id is null
-    union all
-    select
-        disputes.event_key, disputes.entity_id, disputes.accounting_date, disputes.time, disputes.sequence, disputes.event_id,
-        disputes.posting_date, cases.payment_id,
-        case when cases.dispute_policy = 'proportional_contra' then disputes.amount else cases.withdrawn - cases.reinstated end as amount,
-        'dispute' as purpose, disputes.dispute_id as reduction_id
-    from disputes
-    inner join {{ ref('dispute_cases') }} as cases
-        on disputes.entity_id = cases.entity_id and disputes.dispute_id = cases.dispute_id
-    where
-        (cases.dispute_policy = 'proportional_contra' and disputes.event_type = 'dispute.funds_withdrawn')
-        or (
-            cases.dispute_policy = 'park_in_receivable' and disputes.event_type = 'dispute.closed'
-            and disputes.outcome = 'lost' and cases.withdrawn > cases.reinstated
-        )
+reductions as (
+    select * from {{ ref('payment_reductions') }}
 ),
 
--- A refund first returns what of the payment was never applied; only the rest reduces what the payment paid for.
 stated_allocations as (
     select event_key, invoice_id, line_id, cast(sum(amount) as bigint) as amount
     from {{ ref('can_refund_allocations') }}
     group by event_key, invoice_id, line_id
-),
-
-payment_flows as (
-    select entity_id, payment_id, event_key, {{ fact_order() }}, amount as refunded, 0 as applied_later
-    from payment_reductions
-    where purpose = 'refund' and event_key not in (select stated_allocations.event_key from stated_allocations)
-    union all
-    select entity_id, payment_id, event_key, {{ fact_order() }}, 0 as refunded, amount as applied_later
-    from {{ ref('cash_applications') }}
-    where event_type = 'payment.applied'
-),
-
-returned as (
-    select event_key, refunded, least(refunded, greatest(unapplied - used_before, 0)) as from_unapplied
-    from (
-        select
-            flows.*,
-            remainders.unapplied,
-            coalesce(sum(flows.refunded + flows.applied_later) over (
-                partition by flows.entity_id, flows.payment_id order by {{ fact_order('flows.') }}
-                rows between unbounded preceding and 1 preceding
-            ), 0) as used_before
-        from payment_flows as flows
-        inner join {{ ref('payment_remainders') }} as remainders
-            on flows.entity_id = remainders.entity_id and flows.payment_id = remainders.payment_id
-        where remainders.unapplied > 0
-    ) as running
-    where refunded > 0
-),
-
-document_reductions as (
-    select
-        reductions.* exclude (amount),
-        cast(reductions.amount - coalesce(returned.from_unapplied, 0) as bigint) as amount
-    from payment_reductions as reductions
-    left join returned on reductions.event_key = returned.event_key
-    where reductions.amount > coalesce(returned.from_unapplied, 0)
 ),
 
 -- What a payment paid for: the invoices it was applied to, or the direct sale; each counts with its gross.
@@ -103,24 +42,65 @@ paid_documents as (
     where document_type = 'payment'
 ),
 
-weighted as (
+paid_by_reductions as (
     select
-        reductions.*,
+        reductions.event_key, reductions.entity_id, reductions.accounting_date, reductions.time, reductions.sequence, reductions.event_id,
+        reductions.posting_date, reductions.payment_id, reductions.purpose, reductions.reduction_id, reductions.reduction as amount,
         paid.document_entity_id,
         paid.document_type,
         paid.document_id,
         documents.gross_amount,
-        sum(documents.gross_amount) over (partition by reductions.event_key) as whole,
         row_number() over (partition by reductions.event_key order by paid.document_type, paid.document_id) as part_no,
         count(*) over (partition by reductions.event_key) as part_count
-    from document_reductions as reductions
+    from reductions
     inner join paid_documents as paid
         on reductions.entity_id = paid.entity_id and reductions.payment_id = paid.payment_id
     inner join documents
         on paid.document_entity_id = documents.entity_id
         and paid.document_type = documents.document_type
         and paid.document_id = documents.document_id
-    where reductions.event_key not in (select stated_allocations.event_key from stated_allocations)
+    where reductions.reduction > 0 and not reductions.is_stated
+),
+
+-- Only where a payment paid several documents it matters what earlier credits and stated refunds left of each.
+taken_before as (
+    select
+        later.event_key, later.document_entity_id, later.document_id,
+        cast(sum(earlier.gross) as bigint) as gross
+    from paid_by_reductions as later
+    inner join (
+        select
+            credits.entity_id, credits.invoice_id, {{ fact_order('credits.') }},
+            lines.amount + coalesce(lines.tax_amount, {{ share('invoiced.tax_amount', 'lines.amount', 'invoiced.amount') }}) as gross
+        from credits
+        inner join {{ ref('can_credit_note_lines') }} as lines on credits.event_key = lines.event_key
+        inner join {{ ref('can_invoice_lines') }} as invoiced
+            on credits.entity_id = invoiced.entity_id and credits.invoice_id = invoiced.invoice_id
+            and lines.invoice_line_id = invoiced.line_id
+        left join {{ ref('can_credit_note_voids') }} as voids
+            on credits.entity_id = voids.entity_id and credits.credit_note_id = voids.credit_note_id
+        where voids.event_key is null
+        union all
+        select reductions.entity_id, allocations.invoice_id, {{ fact_order('reductions.') }}, allocations.amount as gross
+        from reductions
+        inner join stated_allocations as allocations on reductions.event_key = allocations.event_key
+    ) as earlier
+        on later.document_entity_id = earlier.entity_id and later.document_id = earlier.invoice_id
+        and (later.posting_date, later.accounting_date, later.time, later.sequence, later.event_id)
+        > (earlier.posting_date, earlier.accounting_date, earlier.time, earlier.sequence, earlier.event_id)
+    where later.part_count > 1 and later.document_type = 'invoice'
+    group by later.event_key, later.document_entity_id, later.document_id
+),
+
+weighted as (
+    select
+        paid.* exclude (gross_amount),
+        greatest(paid.gross_amount - coalesce(taken.gross, 0), 0) as gross_amount,
+        sum(greatest(paid.gross_amount - coalesce(taken.gross, 0), 0)) over (partition by paid.event_key) as whole
+    from paid_by_reductions as paid
+    left join taken_before as taken
+        on paid.event_key = taken.event_key and paid.document_entity_id = taken.document_entity_id
+        and paid.document_type = 'invoice' and paid.document_id = taken.document_id
 ),
 
 floored as (
@@ -184,7 +164,7 @@ events as (
         reductions.entity_id, 'invoice' as document_type, allocations.invoice_id as document_id, 'reduce' as kind,
         reductions.event_key, reductions.posting_date, reductions.accounting_date, reductions.time, reductions.sequence,
         reductions.event_id, sum(allocations.amount) as amount, 0 as part_no, reductions.purpose, reductions.reduction_id as reference_id
-    from payment_reductions as reductions
+    from reductions
     inner join stated_allocations as allocations on reductions.event_key = allocations.event_key
     group by all
     union all

@@ -15,7 +15,7 @@ late_receivables as (
 
 first_payments as (
     select invoice_entity_id as entity_id, invoice_id, min(posting_date) as paid_date
-    from ({{ posted('can_payment_applications') }}) as applications
+    from {{ ref('payment_matches') }}
     where invoice_entity_id in (select late_receivables.entity_id from late_receivables)
     group by 1, 2
 ),
@@ -39,6 +39,7 @@ timed as (
                 coalesce(first_payments.paid_date, invoices.due_date, invoices.posting_date)
             ))
         end as opened_on,
+        cancellable.invoice_id is not null as is_conditional,
         cancellable.invoice_id is not null and first_payments.paid_date is null as is_unconditional_never
     from invoices
     left join late_receivables on invoices.entity_id = late_receivables.entity_id
@@ -51,7 +52,7 @@ opened as (
         entity_id, 'invoice' as document_type, invoice_id as document_id, event_key, 'invoice.posted' as event_type,
         customer_id, currency, opened_on as posting_date, accounting_date, is_prior_period, recorded_time, time, sequence, event_id,
         correlation_id, net_amount, tax_amount, gross_amount, customer_balance_applied, advances_applied,
-        gross_amount - customer_balance_applied - advances_applied as receivable
+        gross_amount - customer_balance_applied - advances_applied as receivable, is_conditional
     from timed
     where not is_unconditional_never
     union all
@@ -59,7 +60,8 @@ opened as (
         entity_id, 'payment' as document_type, payment_id as document_id, event_key, 'payment.settled' as event_type,
         customer_id, currency, posting_date, accounting_date, is_prior_period, recorded_time, time, sequence, event_id,
         correlation_id, direct_amount as net_amount, direct_tax_amount as tax_amount,
-        direct_amount + direct_tax_amount as gross_amount, 0 as customer_balance_applied, 0 as advances_applied, 0 as receivable
+        direct_amount + direct_tax_amount as gross_amount, 0 as customer_balance_applied, 0 as advances_applied, 0 as receivable,
+        false as is_conditional
     from ({{ posted('can_payments') }}) as payments
     where is_direct_charge
     union all
@@ -67,14 +69,14 @@ opened as (
         entity_id, 'pending_charge' as document_type, pending_charge_id as document_id, event_key,
         'pending_charge.recorded' as event_type, customer_id, currency, posting_date, accounting_date, is_prior_period,
         recorded_time, time, sequence, event_id, correlation_id, amount as net_amount, 0 as tax_amount, amount as gross_amount,
-        0 as customer_balance_applied, 0 as advances_applied, 0 as receivable
+        0 as customer_balance_applied, 0 as advances_applied, 0 as receivable, false as is_conditional
     from ({{ posted('can_pending_charges') }}) as pending
     union all
     select
         entity_id, 'invoice' as document_type, document_id, event_key, 'opening_balance.loaded' as event_type,
         customer_id, currency, posting_date, accounting_date, is_prior_period, recorded_time, time, sequence, event_id,
         correlation_id, 0 as net_amount, 0 as tax_amount, 0 as gross_amount, 0 as customer_balance_applied,
-        0 as advances_applied, amount as receivable
+        0 as advances_applied, amount as receivable, false as is_conditional
     from ({{ posted('can_opening_balances') }}) as balances
     where account_role = 'accounts_receivable' and document_id is not null
 )

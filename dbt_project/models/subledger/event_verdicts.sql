@@ -42,16 +42,29 @@ first_open as (
     group by candidates.event_key
 ),
 
--- Tax of late credit notes whose sender left it to be derived from the invoice line.
+late_note_voids as (
+    select voids.event_key, notes.event_key as note_key
+    from {{ ref('can_credit_note_voids') }} as voids
+    inner join affected on voids.event_key = affected.event_key
+    inner join {{ ref('can_credit_notes') }} as notes
+        on voids.entity_id = notes.entity_id and voids.credit_note_id = notes.credit_note_id
+),
+
+-- Tax of late credit notes (and of those that are voided late) whose sender left it to be derived from the invoice line.
 derived_taxes as (
     select lines.event_key, cast(sum({{ share('invoiced.tax_amount', 'lines.amount', 'invoiced.amount') }}) as bigint) as tax
     from {{ ref('can_credit_note_lines') }} as lines
-    inner join affected on lines.event_key = affected.event_key
     inner join {{ ref('can_credit_notes') }} as notes on lines.event_key = notes.event_key
     inner join {{ ref('can_invoice_lines') }} as invoiced
         on notes.entity_id = invoiced.entity_id and notes.invoice_id = invoiced.invoice_id
         and lines.invoice_line_id = invoiced.line_id
-    where lines.tax_amount is null and invoiced.amount <> 0
+    where
+        lines.tax_amount is null and invoiced.amount <> 0
+        and lines.event_key in (
+            select affected.event_key from affected
+            union all
+            select late_note_voids.note_key from late_note_voids
+        )
     group by lines.event_key
 ),
 
@@ -62,10 +75,10 @@ amounts as (
     from {{ ref('can_credit_notes') }} as notes
     left join derived_taxes as derived on notes.event_key = derived.event_key
     union all
-    select voids.event_key, notes.currency, abs(notes.net_amount + notes.stated_tax_amount) as gross
-    from {{ ref('can_credit_note_voids') }} as voids
-    inner join {{ ref('can_credit_notes') }} as notes
-        on voids.entity_id = notes.entity_id and voids.credit_note_id = notes.credit_note_id
+    select voids.event_key, notes.currency, abs(notes.net_amount + notes.stated_tax_amount + coalesce(derived.tax, 0)) as gross
+    from late_note_voids as voids
+    inner join {{ ref('can_credit_notes') }} as notes on voids.note_key = notes.event_key
+    left join derived_taxes as derived on notes.event_key = derived.event_key
     union all
     select applications.event_key, payments.currency, abs(cast(sum(applications.amount) as bigint)) as gross
     from {{ ref('can_payment_applications') }} as applications
@@ -167,7 +180,7 @@ duplicates as (
     where object_id <> first_object
 ),
 
--- A document in a foreign currency needs a spot rate on or before its date; settlements only if they bring none.
+-- What is in a foreign currency needs a spot rate on or before its date; settlements only if they bring none.
 foreign_documents as (
     select event_key, entity_id, invoice_id as subject, currency, accounting_date from {{ ref('can_invoices') }}
     union all
@@ -177,6 +190,17 @@ foreign_documents as (
     union all
     select event_key, entity_id, payment_id as subject, coalesce(bt_currency, settled_currency, currency) as currency, accounting_date
     from {{ ref('can_payments') }}
+    union all
+    select event_key, entity_id, refund_id as subject, coalesce(bt_currency, currency) as currency, accounting_date
+    from {{ ref('can_refunds') }}
+    union all
+    select event_key, entity_id, dispute_id as subject, bt_currency as currency, accounting_date from {{ ref('can_dispute_txns') }}
+    union all
+    select event_key, entity_id, adjustment_id as subject, currency, accounting_date from {{ ref('can_customer_balance_adjustments') }}
+    union all
+    select event_key, entity_id, event_id as subject, currency, accounting_date
+    from {{ ref('can_opening_balances') }}
+    where amount_fc is null
 ),
 
 rate_missing as (
@@ -187,7 +211,8 @@ rate_missing as (
         on documents.entity_id = rates.entity_id
         and documents.currency = rates.currency
         and documents.accounting_date = rates.rate_date
-    where documents.currency <> entities.functional_currency and rates.num is null
+    left join {{ ref('processor_rates') }} as processor_rates on documents.event_key = processor_rates.event_key
+    where documents.currency <> entities.functional_currency and rates.num is null and processor_rates.num is null
 ),
 
 verdicts as (

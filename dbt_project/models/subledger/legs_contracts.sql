@@ -12,7 +12,8 @@ with movements as (
         and movements.entity_id = ranges.entity_id and movements.currency = ranges.currency
         and movements.posting_date >= ranges.valid_from and movements.posting_date < ranges.valid_to
     qualify row_number() over (
-        partition by movements.entry_id, movements.line_id, movements.document_line_id order by ranges.preference
+        partition by movements.entry_id, movements.line_id, movements.document_id, movements.document_line_id
+        order by ranges.preference
     ) = 1
 ),
 

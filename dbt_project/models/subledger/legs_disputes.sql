@@ -23,10 +23,11 @@ txns as (
         txns.event_key, txns.txn_no, txns.bt_account, txns.bt_currency, txns.bt_net,
         case when txns.bt_type = 'dispute_fee' then txns.bt_fee - txns.bt_gross else txns.bt_fee end as fee,
         case when txns.bt_type = 'dispute_fee' then 0 else txns.bt_gross end as gross,
-        case when txns.bt_currency = entities.functional_currency then cast(1 as hugeint) else rates.num end as rate_num,
-        case when txns.bt_currency = entities.functional_currency then cast(1 as hugeint) else rates.den end as rate_den
+        case when txns.bt_currency = entities.functional_currency then cast(1 as hugeint) else coalesce(own.num, rates.num) end as rate_num,
+        case when txns.bt_currency = entities.functional_currency then cast(1 as hugeint) else coalesce(own.den, rates.den) end as rate_den
     from {{ ref('can_dispute_txns') }} as txns
     inner join entities on txns.entity_id = entities.entity_id
+    left join {{ ref('processor_rates') }} as own on txns.event_key = own.event_key and txns.txn_no = own.txn_no
     left join {{ ref('spot_rates') }} as rates
         on txns.entity_id = rates.entity_id and txns.bt_currency = rates.currency and txns.accounting_date = rates.rate_date
 ),
@@ -99,15 +100,31 @@ claims as (
         and (steps.event_type <> 'dispute.closed' or (steps.outcome = 'lost' and steps.still_withdrawn <> 0))
 ),
 
+-- What no document holds: above the charge it is lost, else it was never applied, or is an advance.
 unplaced as (
-    select claims.*, claims.amount - coalesce(placed.amount, 0) as rest
+    select
+        claims.*,
+        payments.customer_id as payer_id,
+        coalesce(payments.is_advance, false) as is_advance,
+        reductions.over_charge,
+        reductions.amount - coalesce(placed.amount, 0) - reductions.over_charge as rest
     from claims
+    inner join {{ ref('payment_reductions') }} as reductions on claims.event_key = reductions.event_key
+    left join {{ ref('can_payments') }} as payments
+        on claims.entity_id = payments.entity_id and claims.disputed_payment_id = payments.payment_id
     left join (
         select event_key, cast(sum(amount) as bigint) as amount
         from {{ ref('reduction_totals') }}
         group by 1
     ) as placed on claims.event_key = placed.event_key
-    where (claims.event_type = 'dispute.funds_withdrawn' and claims.dispute_policy = 'proportional_contra')
+),
+
+unplaced_values as (
+    select
+        *,
+        {{ share('claim_fc', 'rest', 'claim') }} as rest_fc,
+        {{ share('claim_fc', 'over_charge', 'claim') }} as over_charge_fc
+    from unplaced
 )
 
 {{ leg('money', "'processor_clearing'", 'bt_net', 'net_fc', leg_no='txn_no * 2', document_type="'dispute'", document_id='dispute_id',
@@ -127,6 +144,11 @@ union all
 {{ leg('claims', "'recoverables'", '-claim', '-coalesce(moved_fc, claim_fc)', leg_no=91, document_type="'dispute'", document_id='dispute_id',
     currency='sale_currency', where="dispute_policy = 'proportional_contra' and event_type = 'dispute.funds_reinstated'") }}
 union all
-{{ leg('unplaced', "'disputes'", 'rest', 'rest', leg_no=92, document_type="'dispute'", document_id='dispute_id', currency='sale_currency') }}
+{{ leg('unplaced_values', "case when is_advance then 'deferred_revenue' else 'unapplied_cash' end", 'rest', 'rest_fc', is_release='true', leg_no=92,
+    document_type="'dispute'", document_id='dispute_id', currency='sale_currency', customer_id='payer_id',
+    pool="case when is_advance then 'advance|' else 'unapplied_cash|' end || disputed_payment_id") }}
+union all
+{{ leg('unplaced_values', "'other_loss'", 'over_charge', 'over_charge_fc', leg_no=93, document_type="'dispute'", document_id='dispute_id',
+    currency='sale_currency') }}
 union all
 {{ intercompany_legs("'dispute'") }}

@@ -42,6 +42,17 @@ advances as (
     inner join invoices on uses.event_key = invoices.event_key
 ),
 
+-- What of an invoice on a contract that can be cancelled is not paid yet, or is now.
+conditional as (
+    select
+        receipts.*, lines.currency, lines.functional_currency, lines.rate_num, lines.rate_den, lines.product_family, lines.customer_id,
+        lines.correlation_id, receipts.net_change + receipts.tax_change as gross_change
+    from {{ ref('conditional_receipts') }} as receipts
+    inner join {{ ref('document_lines') }} as lines
+        on receipts.entity_id = lines.entity_id and receipts.document_type = lines.document_type
+        and receipts.document_id = lines.document_id and receipts.line_id = lines.line_id
+),
+
 taxes as (
     select
         lines.*,
@@ -90,3 +101,9 @@ union all
     '-(' ~ share('tax_fc', 'tax_to_here', 'tax_amount') ~ ' - ' ~ share('tax_fc', 'tax_to_here - leg_tax', 'tax_amount') ~ ')',
     leg_no='1009 + line_no * 100 + tax_line_no', line_id='line_id', product_family='product_family', customer_id='customer_id',
     jurisdiction='leg_jurisdiction', tax_code='leg_tax_code') }}
+union all
+{{ leg('conditional', "'accounts_receivable'", 'gross_change', at_rate('gross_change'), is_release='gross_change < 0', leg_no='3 + line_no * 2',
+    line_id='line_id', customer_id='customer_id', pool="'accounts_receivable|' || document_id") }}
+union all
+{{ leg('conditional', "'tax_liability'", '-tax_change', '-(' ~ at_rate('tax_change') ~ ')', leg_no='4 + line_no * 2', line_id='line_id',
+    product_family='product_family', customer_id='customer_id') }}

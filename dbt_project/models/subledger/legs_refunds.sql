@@ -28,27 +28,34 @@ placed as (
 ),
 
 moves as (
-    select refunds.*, 'refund.issued' as event_type, 1 as direction, coalesce(placed.amount, 0) as placed_amount
+    select
+        refunds.*, 'refund.issued' as event_type, 1 as direction, coalesce(placed.amount, 0) as placed_amount,
+        coalesce(reductions.over_charge, 0) as over_charge
     from refunds
     left join placed on refunds.event_key = placed.event_key
+    left join {{ ref('payment_reductions') }} as reductions on refunds.event_key = reductions.event_key
     union all
     select
         refunds.* replace (
             failures.event_key as event_key, failures.posting_date as posting_date, failures.accounting_date as accounting_date,
             failures.is_prior_period as is_prior_period, failures.correlation_id as correlation_id
         ),
-        'refund.failed' as event_type, -1 as direction, coalesce(placed.amount, 0) as placed_amount
+        'refund.failed' as event_type, -1 as direction, coalesce(placed.amount, 0) as placed_amount,
+        coalesce(reductions.over_charge, 0) as over_charge
     from ({{ posted('can_refund_failures') }}) as failures
     inner join refunds on failures.entity_id = refunds.entity_id and failures.refund_id = refunds.refund_id
     left join placed on refunds.event_key = placed.event_key
+    left join {{ ref('payment_reductions') }} as reductions on refunds.event_key = reductions.event_key
 ),
 
 valued as (
     select
         *,
         'refund' as document_type,
-        direction * (amount - placed_amount) as unplaced,
-        direction * {{ share('gross_fc', 'amount - placed_amount', 'amount') }} as unplaced_fc,
+        direction * over_charge as lost,
+        direction * {{ share('gross_fc', 'over_charge', 'amount') }} as lost_fc,
+        direction * (amount - placed_amount - over_charge) as unplaced,
+        direction * {{ share('gross_fc', 'amount - placed_amount - over_charge', 'amount') }} as unplaced_fc,
         case channel when 'bank' then 'cash' when 'external' then 'external_asset' else 'processor_clearing' end as money_role
     from moves
 )
@@ -66,5 +73,7 @@ union all
 {{ leg('valued', "case when is_advance then 'deferred_revenue' else 'unapplied_cash' end", 'unplaced', 'unplaced_fc', is_release='direction = 1',
     leg_no=4, document_id='refund_id', customer_id='customer_id',
     pool="case when is_advance then 'advance|' else 'unapplied_cash|' end || payment_id", where='credit_note_id is null') }}
+union all
+{{ leg('valued', "'other_loss'", 'lost', 'lost_fc', leg_no=5, document_id='refund_id', customer_id='customer_id') }}
 union all
 {{ intercompany_legs("'refund'") }}

@@ -5,7 +5,7 @@ with closing as (
     select
         rates.event_key,
         rates.entity_id,
-        case when rates.to_currency = entities.functional_currency then rates.from_currency else rates.to_currency end as currency,
+        other.currency,
         entities.functional_currency,
         rates.rate_date,
         case
@@ -19,9 +19,7 @@ with closing as (
             else rates.rate_e12 * {{ pow10('other.exponent') }}
         end as rate_den,
         row_number() over (
-            partition by
-                rates.entity_id, rates.rate_date,
-                case when rates.to_currency = entities.functional_currency then rates.from_currency else rates.to_currency end
+            partition by rates.entity_id, rates.rate_date, other.currency
             order by case when rates.to_currency = entities.functional_currency then 1 else 2 end
         ) as preference
     from {{ ref('can_fx_rates') }} as rates
@@ -31,12 +29,11 @@ with closing as (
     inner join {{ state('currencies') }} as functional on entities.functional_currency = functional.currency
     inner join {{ state('currencies') }} as other
         on other.currency = case when rates.to_currency = entities.functional_currency then rates.from_currency else rates.to_currency end
-    inner join {{ ref('line_policies') }} as policies
-        on rates.entity_id = policies.entity_id and policies.product_family = 'default'
-        and entities.functional_currency = policies.currency and policies.revaluation = 'month_end'
     where
         rates.rate_type = 'closing' and rates.rate_date = {{ period_last_day('rates.rate_date', 'rates.entity_id') }}
         and rates.rate_date <= {{ as_of() }}
+        -- the policy of the open item's own currency
+        and {{ policy_value('revaluation', 'month_end', 'rates.entity_id', "'default'", 'other.currency') }} = 'month_end'
 ),
 
 moved as (

@@ -127,7 +127,7 @@ select
             when event_net is null then 0
             when not is_tax_derived then coalesce(event_tax, 0)
             when event_net = net_left then tax_left
-            else {{ share('tax_amount', 'net_amount - net_left + event_net', 'net_amount') }} - (tax_amount - tax_left) end
+            else {{ share('(tax_amount + tax_changed)', 'net_amount - net_left + event_net', 'net_amount') }} - (tax_amount + tax_changed - tax_left) end
         when 'void' then tax_left
         when 'reduce' then {{ share('line_gross', 'tax_left', 'net_left + tax_left') }}
         when 'write_off' then {{ share('line_gross', 'tax_left', 'net_left + tax_left') }}
@@ -291,6 +291,8 @@ states as (
         -- what is left of the line, and how much of that was recognised when the current segment began
         net_amount as net_left,
         tax_amount as tax_left,
+        -- what recalculations added to the tax of the line
+        cast(0 as bigint) as tax_changed,
         cast(0 as bigint) as recognised,
         net_amount as unrecognised,
         date '0001-01-01' as segment_start,
@@ -333,6 +335,7 @@ states as (
         doc_no, line_no, step,
         net_left - eff_net as net_left,
         tax_left - eff_tax as tax_left,
+        case kind when 'tax_change' then tax_changed - eff_tax else tax_changed end as tax_changed,
         case when ends_segment then recognised_now - eff_recognised + eff_catch_up else recognised - eff_recognised end as recognised,
         case when ends_segment then unrecognised_now - eff_unrecognised - eff_catch_up else unrecognised end as unrecognised,
         case when ends_segment then d else segment_start end as segment_start,

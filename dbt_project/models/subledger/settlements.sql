@@ -17,14 +17,19 @@ with moved as (
     from {{ ref('can_refunds') }}
 ),
 
+entities as (
+    select entity_id, functional_currency from {{ state('entities') }}
+),
+
 valued as (
     select
         moved.*,
         entities.functional_currency,
-        settled.num as settled_num,
-        settled.den as settled_den
+        coalesce(processor_rates.num, settled.num) as settled_num,
+        coalesce(processor_rates.den, settled.den) as settled_den
     from moved
-    inner join {{ state('entities') }} as entities on moved.entity_id = entities.entity_id
+    inner join entities on moved.entity_id = entities.entity_id
+    left join {{ ref('processor_rates') }} as processor_rates on moved.event_key = processor_rates.event_key
     left join {{ ref('spot_rates') }} as settled
         on moved.entity_id = settled.entity_id
         and moved.settled_currency = settled.currency

@@ -84,7 +84,7 @@ billed as (
     select
         touched.*,
         case when timing = 'in_arrears' then service_end else service_start end as bill_date,
-        {{ day_count('period_start', 'period_end', 'day_basis') }}::hugeint as period_days,
+        {{ full_days('service_start', 'service_end') }}::hugeint as period_days,
         {{ day_count('service_start', 'service_end', 'day_basis') }}::hugeint as service_days,
         -- 10^-18 of a minor unit: price carries 12 digits, quantity 6.
         {{ scaled_decimal('unit_price', 12) }} * {{ scaled_decimal('quantity', 6) }} * (10 ** exponent)::hugeint as period_price
@@ -143,13 +143,14 @@ credited as (
 unused as (
 
     select
-        charges.* exclude (service_start, service_end, bill_date, kind, service_days, amount, tax),
+        charges.* exclude (service_start, service_end, bill_date, kind, service_days, period_days, amount, tax),
         amount as charged_amount,
         service_start as charged_start,
         greatest(service_start, last_end) as service_start,
         service_end,
         greatest(end_booked_date, last_end) as bill_date,
         'credit' as kind,
+        {{ full_days('greatest(service_start, last_end)', 'service_end') }}::hugeint as period_days,
         {{ day_count('greatest(service_start, last_end)', 'service_end', 'day_basis') }}::hugeint as service_days
     from charges
     where
@@ -248,7 +249,7 @@ measured as (
         c.service_end,
         any_value({{ round_half_up(
             "(c.minimum_amount::hugeint * " ~ day_count('c.service_start', 'c.service_end', 'c.day_basis') ~ ")",
-            "(" ~ day_count('c.period_start', 'c.period_end', 'c.day_basis') ~ ")::hugeint"
+            "(" ~ full_days('c.service_start', 'c.service_end', 'c.') ~ ")::hugeint"
         ) }})::bigint as minimum_due,
         coalesce(
             sum(usage.amount) filter (where usage.window_start >= c.period_start),
