@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from fake_erp import FakeErp, Killed
+from fake_erp import Killed
 
 from revenue_assets.posting.erp.port import Capabilities, ErpError, Failure
 from revenue_assets.posting.outbox import Limits, drain
@@ -61,20 +61,22 @@ def fork(task: Callable[[], None]) -> int:
     return pid
 
 
-def start_poster(url: str, capabilities: Capabilities, limits: Limits = QUICK) -> tuple[int, Connection]:
-    """A child that drains the outbox at `url` once."""
+def start_poster(
+    url: str, capabilities: Capabilities, limits: Limits = QUICK, drain: Callable[..., Any] = drain
+) -> tuple[int, Connection]:
+    """A child that drains the outbox at `url` once (`drain`: that of documents, or of schedules)."""
     ours, theirs = Pipe()
 
     def task() -> None:
         ours.close()
-        drain(open_store(url), {"US Inc": RemoteErp(theirs, capabilities)}, limits=limits)  # type: ignore[dict-item]
+        drain(open_store(url), {"US Inc": RemoteErp(theirs, capabilities)}, limits=limits)
 
     pid = fork(task)
     theirs.close()
     return pid, ours
 
 
-def serve(pid: int, pipe: Connection, erp: FakeErp, *, kill_after_seconds: float | None = None) -> bool:
+def serve(pid: int, pipe: Connection, erp: Any, *, kill_after_seconds: float | None = None) -> bool:
     """Answers the poster until it ends by itself (True) or is killed (False)."""
     deadline = None if kill_after_seconds is None else time.monotonic() + kill_after_seconds
 
@@ -105,18 +107,24 @@ def serve(pid: int, pipe: Connection, erp: FakeErp, *, kill_after_seconds: float
         pipe.send(answer)
 
 
-def trial(url: str, erp: FakeErp, seed: int) -> int:
-    """Kills posters one to three times at seeded points, then lets one finish; returns how many were killed."""
+def trial(
+    url: str, erp: Any, seed: int, drain: Callable[..., Any] = drain, between: Callable[[], None] = lambda: None
+) -> int:
+    """Kills posters one to three times at seeded points, then lets one finish; returns how many were killed.
+
+    `between`: what happens after each of them.
+    """
     choice, killed = random.Random(seed), 0
     for _ in range(choice.randint(1, 3)):
         phase, nth = choice.choice(PHASES), choice.randint(1, 2)
         erp.phase = _killer(phase, nth)
         after = choice.uniform(0.0, 0.25) if phase == "any time" else None
-        finished = serve(*start_poster(url, erp.capabilities), erp, kill_after_seconds=after)
+        finished = serve(*start_poster(url, erp.capabilities, drain=drain), erp, kill_after_seconds=after)
         killed += not finished
         erp.phase = lambda name: None
         erp.restart()
-    assert serve(*start_poster(url, erp.capabilities), erp)
+        between()
+    assert serve(*start_poster(url, erp.capabilities, drain=drain), erp)
     return killed
 
 

@@ -16,13 +16,16 @@ from direct import Direct
 
 from demo.erp_emulators.ledger import EXPONENTS
 from demo.erp_emulators.rest import TOKEN, RestFace, RestJobsFace
+from demo.erp_emulators.rest_schedules import RestSchedulesFace
 from revenue_assets.domain.config_erp_generic import GenericOptions
 from revenue_assets.domain.failures import CLASSES
 from revenue_assets.posting.erp.documents import masters_of
-from revenue_assets.posting.erp.generic_client import GenericClient
+from revenue_assets.posting.erp.generic_client import AlreadyThere, GenericClient
 from revenue_assets.posting.erp.generic_documents import REASONS
 from revenue_assets.posting.erp.generic_rest import GenericRestErp
+from revenue_assets.posting.erp.generic_schedules import ScheduleRecords, SchedulingRestErp
 from revenue_assets.posting.erp.port import Application, Customer, Journal, Line, Master, Reversal
+from revenue_assets.posting.erp.schedules import RevenueSchedule, SchedulePart
 from revenue_assets.sources.generic_rest import GenericRestSource
 
 CONTRACT = yaml.safe_load((Path(__file__).parents[2] / "docs" / "erp-rest.openapi.yaml").read_text(encoding="utf-8"))
@@ -150,6 +153,33 @@ def test_documents_and_the_read_back_fit_the_contract(tmp_path: Path) -> None:
         *(("GET", f"{where}/{what}", "200") for what in ("customers", "items", "journals")),
         *(("POST", f"{where}/{what}", "201") for what in ("customers", "items", "journals")),
         ("POST", f"{where}/customers", "422"), ("POST", f"{where}/journals", "422"),
+    }  # fmt: skip
+
+
+def test_schedules_fit_the_contract(tmp_path: Path) -> None:
+    """A schedule, its change, what is refused of it, and the reads; one part is recognised."""
+    face = RestSchedulesFace(tmp_path)
+    face.setup({"US Inc": "USD"}, ["1100", "4000"], [2026])
+    network = Checked(face)
+    options = GenericOptions(revenue_schedules=True)
+    port = SchedulingRestErp("http://127.0.0.1:1", {"token": TOKEN}, options, EXPONENTS, transport=network)
+    one = RevenueSchedule(
+        "k1", 1, "US Inc", "INV-1", "l1", None, None, "USD", "USD", "1100", "4000", None,
+        tuple(SchedulePart(DAY.replace(month=m, day=28), f"2026-{m:02d}", 100 * m, 100 * m) for m in (1, 2, 3)),
+    )  # fmt: skip
+    assert port.put_schedules([one])[0].failure is None
+    face.recognise("US Inc", "2026-01-31")
+    assert port.put_schedules([replace(one, version=2, parts=one.parts[:2])])[0].failure is None
+    face.erp.ledger.set_period("US Inc", "2026-02", "closed")
+    (refused,) = port.put_schedules([replace(one, version=3, parts=one.parts[:1])])
+    assert (refused.failure and refused.failure.failure_class) == "period_closed"
+    client = GenericClient("http://127.0.0.1:1", token=TOKEN, transport=network)
+    with pytest.raises(AlreadyThere, match="at version 2 already"):
+        client.put("US Inc", "schedules", "k1", ScheduleRecords(EXPONENTS).schedule_record(one))
+    assert port.schedules("US Inc", ["k1", "k2"])["k1"].recognised == {(one.parts[0].recognised_on, "2026-01")}
+    where = "/v1/companies/{company}/schedules"
+    assert network.seen == {
+        ("GET", where, "200"), *(("PUT", f"{where}/{{id}}", status) for status in ("200", "409", "422")),
     }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 from revenue_assets.domain import schedule_state as state
 from revenue_assets.posting.company import CompanyReport
@@ -39,10 +40,12 @@ def drain(
             if companies is not None and company not in companies:
                 continue
             port = ports.get(company)
-            if port is None or not port.capabilities.revenue_schedules or not isinstance(port, SchedulePort):
+            if port is None or not port.capabilities.revenue_schedules:
                 report.unserved.append(company)
                 continue
-            worker = ScheduleWorker(store, port, company, clock, limits or Limits(), stopping, progress)
+            worker = ScheduleWorker(
+                store, cast(SchedulePort, port), company, clock, limits or Limits(), stopping, progress
+            )
             report.companies.append(worker.run())
     return report
 
