@@ -186,7 +186,7 @@ def test_what_was_settled_meanwhile_is_netsuites_refusal(account, erp, monkeypat
     """The open amount that we saw is old: NetSuite refuses to settle more than is open."""
     posted(erp, invoice("INV-1"), payment(120_02, ("INV-1", 120_02)))
     late, real = payment(1_00, ("INV-1", 1_00)), Settlement.open_items
-    old: list[int] = [2]
+    old: list[int] = [1]
 
     def stale(self: Settlement, company: str, references: Any) -> dict[str, tuple[OpenItem, ...]]:
         shown = real(self, company, references)

@@ -125,8 +125,12 @@ class NetSuiteErp:
             words = "This adapter posts journals only: options.details switches NetSuite's customers and items on."
             return {master.key: Failure("unsupported", words) for master in masters}
         with reading():
-            self._submission.forget()
-            return self._details.customers.ensure(masters)
+            self._submission.age()
+            failed = self._details.customers.ensure(masters)
+            if failed and not self._masters.is_fresh:
+                self._submission.forget()
+                failed = self._details.customers.ensure([master for master in masters if master.key in failed])
+            return failed
 
     def periods(self, company: str) -> tuple[ErpPeriod, ...]:
         with reading():

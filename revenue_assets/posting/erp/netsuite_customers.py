@@ -37,7 +37,8 @@ class Item:
 
 
 class Customers:
-    """Lookups by our codes, and the making of what is missing. What is not found is asked for again each time."""
+    """Lookups by our codes, and the making of what is missing. What is not found is asked for again each time; what is
+    found is kept until `forget`."""
 
     def __init__(self, client: NetSuiteClient, masters: Masters, details: NetSuiteDetails) -> None:
         self._client, self._masters, self._details = client, masters, details
@@ -47,6 +48,8 @@ class Customers:
         """Reads everything anew when it is asked for again."""
         self._customers: dict[str, str] = {}
         self._items: dict[str, Item] = {}
+        # (internal id of a customer, of a subsidiary that may bill it)
+        self._links: set[tuple[str, str]] = set()
 
     # -- lookups -----------------------------------------------------------------------------------------------
 
@@ -87,6 +90,19 @@ class Customers:
                 self._items[str(row["externalid"])] = Item(str(row["id"]), str(row.get("incomeaccount", "")), active)
         return {code: self._items[code] for code in wanted if code in self._items}
 
+    def _read_links(self, masters: Iterable[Master]) -> None:
+        wanted: dict[str, set[str]] = {}
+        for master in masters:
+            subsidiary, customer = self._masters.subsidiary(master.company), self._customers.get(master.code)
+            if subsidiary and customer and (customer, subsidiary.id) not in self._links:
+                wanted.setdefault(subsidiary.id, set()).add(customer)
+        for number, customers in wanted.items():
+            rows = self._client.query(
+                f"SELECT entity FROM customersubsidiaryrelationship WHERE subsidiary = {int(number)} "
+                f"AND entity IN ({', '.join(sorted(customers))}) ORDER BY entity"
+            )
+            self._links |= {(str(row["entity"]), number) for row in rows}
+
     # -- making what is missing --------------------------------------------------------------------------------
 
     def ensure(self, masters: Sequence[Master]) -> dict[MasterKey, Failure]:
@@ -94,6 +110,7 @@ class Customers:
         answer, NetSuiteFault for a query without an answer."""
         self.customers(m.code for m in masters if m.kind == "customer")
         self._read_items(m.code for m in masters if m.kind == "item")
+        self._read_links(m for m in masters if m.kind == "customer")
         failures = {master.key: self._ensure_one(master) for master in masters}
         return {key: failure for key, failure in failures.items() if failure is not None}
 
@@ -135,6 +152,7 @@ class Customers:
         if isinstance(made, Failure):
             return made
         self._customers[master.code] = made
+        self._links.add((made, subsidiary.id))
         return None
 
     def _make_item(self, code: str, account_code: str) -> Failure | None:
@@ -158,11 +176,7 @@ class Customers:
     def _link(self, code: str, subsidiary: Subsidiary) -> Failure | None:
         """A customer of another subsidiary may be billed by this one too, once the two are linked."""
         customer = self._customers[code]
-        rows = self._client.query(
-            "SELECT entity FROM customersubsidiaryrelationship "
-            f"WHERE entity = {int(customer)} AND subsidiary = {int(subsidiary.id)} ORDER BY entity"
-        )
-        if rows:
+        if (customer, subsidiary.id) in self._links:
             return None
         values = {
             "externalId": f"{code}_{subsidiary.id}",
@@ -170,7 +184,10 @@ class Customers:
             "subsidiary": {"id": subsidiary.id},
         }
         made = self._made("subsidiary link of customer", "customerSubsidiaryRelationship", values)
-        return made if isinstance(made, Failure) else None
+        if isinstance(made, Failure):
+            return made
+        self._links.add((customer, subsidiary.id))
+        return None
 
     def _made(self, what: str, record_type: str, values: Mapping[str, Any]) -> str | Failure:
         """The internal id of the new record, or of the one that NetSuite has under this external id already."""

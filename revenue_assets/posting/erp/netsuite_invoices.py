@@ -32,6 +32,8 @@ class Invoices:
     ) -> None:  # fmt: skip
         self._masters, self._customers, self._documents = masters, customers, documents
         self._settlement, self._exponents, self._details = settlement, dict(exponents), details
+        # Invoices that the last check saw, by company and number.
+        self._seen: dict[tuple[str, str], tuple[OpenItem, ...]] = {}
 
     def record_type(self, document: Journal) -> str:
         """The record that the document becomes."""
@@ -46,7 +48,9 @@ class Invoices:
         for company in dict.fromkeys(d.company for d in documents):
             settling = [d for d in documents if d.company == company and d.applies_to and d.key not in found]
             if settling:
-                shown = self._open_items(company, settling)
+                numbers = [part.reference for d in settling for part in d.applies_to]
+                shown = self._settlement.open_items(company, numbers)
+                self._seen |= {(company, number): shown.get(number, ()) for number in numbers}
                 found |= refusals(settling, shown, customers, missing_class="uncertain")
         return found
 
@@ -78,7 +82,7 @@ class Invoices:
         return None
 
     def values(self, document: Journal) -> dict[str, Any]:
-        """The record to create; customer, items and what it settles are there."""
+        """The record to create of a document that has passed `refusals` and whose items are there."""
         assert document.customer is not None
         record = self.record_type(document)
         receivable = self._masters.account(receivable_lines(document)[0].account_code)
@@ -122,19 +126,16 @@ class Invoices:
         }
 
     def _applications(self, document: Journal) -> list[dict[str, Any]]:
-        shown = self._open_items(document.company, [document])
         parts = []
         for part in document.applies_to:
-            hits = shown.get(part.reference, ())
+            hits = self._seen.get((document.company, part.reference), ())
             if len(hits) != 1:
-                raise ErpError(Failure("uncertain", f"Invoice {part.reference} vanished while it was settled."))
+                raise ErpError(
+                    Failure("uncertain", f"Invoice {part.reference} was not looked up before it is settled.")
+                )
             amount = self._major(part.amount_tc, document)
             parts.append({"doc": {"id": hits[0].id}, "apply": True, "amount": amount})
         return parts
-
-    def _open_items(self, company: str, documents: Sequence[Journal]) -> dict[str, tuple[OpenItem, ...]]:
-        numbers = [part.reference for document in documents for part in document.applies_to]
-        return self._settlement.open_items(company, numbers)
 
     def _major(self, amount: int, document: Journal) -> Decimal:
         return to_major(amount, self._exponents[document.functional_currency])

@@ -49,7 +49,7 @@ class Submission:
             if self._is_async:
                 self.forget()  # a job's refusal comes when nobody is there to look again
             else:
-                self._masters.age()
+                self.age()
             refused = self._refused(documents)
             if refused and not self._masters.is_fresh:
                 self.forget()
@@ -189,6 +189,12 @@ class Submission:
         refused = {d.key: failure for d in documents if (failure := self._documents.refusal(d)) is not None}
         others = [d for d in documents if d.kind != "journal" and d.key not in refused]
         return refused | self._details.invoices.refusals(others) if others and self._details is not None else refused
+
+    def age(self) -> None:
+        """Called before a piece of work: masters that are too old are read anew."""
+        self._masters.age()
+        if self._masters.is_fresh:
+            self.forget()
 
     def forget(self) -> None:
         """Masters are read anew when they are asked for again."""
