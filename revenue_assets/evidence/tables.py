@@ -34,7 +34,8 @@ def cell(value: Any) -> str:
 def write(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
     """The rows as a CSV file with a header; columns that are not named are left out."""
     out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\n")
+    # With the line end of the standard, a cell with either half of it is quoted.
+    writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(columns)
     writer.writerows([cell(row[name]) for name in columns] for row in rows)
     return out.getvalue().encode()

@@ -125,12 +125,16 @@ def chain(package, key):
     return f"{len(links)} links of the audit log and {sum(map(len, by_link.values()))} entries are whole; {anchors}"
 
 
+ANCHOR_FIELDS = {"no", "at", "link_no", "hash", "previous_line", "signature"}
+
+
 def _anchors(package, hashes, key):
     previous, last = GENESIS, 0
     lines = package.text("audit/anchor.jsonl").splitlines()
     for at, raw in enumerate(lines, 1):
         line = json.loads(raw)
-        if line["no"] != at or line["previous_line"] != previous or canonical(line) != raw:
+        follows = line["no"] == at and line["previous_line"] == previous
+        if not follows or set(line) != ANCHOR_FIELDS or canonical(line) != raw:
             raise Wrong(f"line {at} of audit/anchor.jsonl does not follow the line before it.")
         if line["link_no"] and hashes.get(line["link_no"]) != line["hash"]:
             raise Wrong(f"link {line['link_no']} was anchored with another hash: the log was cut or made anew.")

@@ -12,12 +12,16 @@ The stages share one home and follow one another as fixtures, each a process of 
 from __future__ import annotations
 
 import json
+import random
 import shutil
+import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -26,6 +30,7 @@ import pytest
 from demo_home import Books, DemoHome, Said, altered, posting_reached
 
 from demo.world.truth import load_truth
+from revenue_assets.evidence.verify import Package, trace
 from revenue_assets.settings import REPOSITORY, Settings
 from revenue_assets.trace import read_trace
 
@@ -172,6 +177,24 @@ def test_the_erp_holds_the_amounts_that_were_sent(finished: Finished) -> None:
         (move,) = finished.books.ours[key]
         held = sorted((account, debit, credit) for account, debit, credit, _ in move.lines)
         assert (held == sorted(sent)) is (key not in altered_keys), key
+
+
+def test_the_evidence_of_a_month_verifies_elsewhere_and_answers_for_a_line(finished: Finished, tmp_path: Path) -> None:
+    """One command; then a bare Python without the platform, and a line's way to its source within two seconds."""
+    said = finished.home.revenue("evidence", "2026-10", "--out", str(tmp_path / "package"))
+    assert said.code == 0, said.all
+    assert said.is_plain, said.all
+    bare = [sys.executable, "-I", "-S", "verify.py"]
+    done = subprocess.run(bare, cwd=tmp_path / "package", env={}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 are in none" in done.stdout
+    assert "0 were verified before" not in done.stdout
+    lines = Package(tmp_path / "package").rows("journal/lines.csv")
+    sampled = random.Random(11).sample(lines, 10)
+    began = time.process_time()
+    found = [trace(tmp_path / "package", line["booked_line_id"]) for line in sampled]
+    assert (time.process_time() - began) / len(found) < 2
+    assert all(f["landed"] and f["batch"]["erp_document_number"] for f in found)
 
 
 def test_status_ties_out(finished: Finished) -> None:

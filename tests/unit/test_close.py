@@ -192,6 +192,18 @@ def test_each_gate_turns_red_on_its_own_fault(house):
     assert close(house).closed
 
 
+def test_rules_whose_text_is_not_stored_block(tmp_path):
+    """Every journal names its rules: one that nobody could show is not closed over."""
+    house = House.build(tmp_path)
+    house.should(invoice("i1", "2026-01-05", 100, policy="f" * 64), recognition("r1", "2026-01-31", 10))
+    masters(house)
+    reconcile(house)
+    post(house)
+    report = close(house)
+    assert red(report) == {"rules_are_on_file"}
+    assert f"the text of 1 is not stored: {'f' * 64}." in report.sentence()
+
+
 def test_suspense_blocks(house):
     lines = entry("s", "2026-01-09", ("suspense", 4), ("cash", -4))
     house.should(
