@@ -102,6 +102,9 @@ def test_a_sound_configuration_makes_the_adapter(tmp_path, monkeypatch):
         monkeypatch.setenv(name, f"value of {name}")
     port = erp_port(erp, {"USD": 2})
     assert (port.capabilities.vendor, port.capabilities.settle_seconds) == ("netsuite", 930)
+    assert (port.capabilities.kinds, port.capabilities.masters) == ({"journal"}, set())
+    whole = erp_port(load(tmp_path, **options(details={})), {"USD": 2}).capabilities
+    assert (len(whole.kinds), whole.masters) == (4, {"customer", "item"})
     assert (
         "value of NS_KEY"
         not in f"{erp!r} {port!r} {vars(port)!r} {vars(port._client)!r} {vars(port._client._tokens)!r}"
@@ -119,6 +122,18 @@ def test_a_sound_configuration_makes_the_adapter(tmp_path, monkeypatch):
         (options(dimensions={"region": {"field": "cseg_region"}}), "cseg_region needs `table`"),
         (options(dimensions={"region": {"field": "Region"}}), "options.dimensions.region.field must match"),
         (options(write_seconds=1_000), "options.write_seconds: should be less than or equal to 900"),
+        (options(details={"number_fieldd": "tranId"}), "options.details.number_fieldd is not known"),
+        (options(details={"number_field": "memo"}), "options.details.number_field must match"),
+        (options(details={"item_record": "kit"}), "options.details.item_record must be one of 'serviceSaleItem'"),
+        (
+            options(details={"fields": {"invoice": {"dueDate": "2026-01-01", "location": {"id": "1"}}}}),
+            "options.details: fields of invoice may not set dueDate: posting sets it",
+        ),
+        (options(details={"fields": {"creditMemo": {"otherRefNum": "x"}}}), "may not set otherRefNum"),
+        (
+            options(details={"number_field": "tranId", "payments_of_many_accounts": "credit_memo"}),
+            "need another number_field than tranId",
+        ),
         ({"credentials": {"client_id": "env:A", "private_key": "env:B"}}, "credentials need 'certificate_id'"),
         (
             {"credentials": {**GOOD["credentials"], "certificate": "env:C"}},
