@@ -145,7 +145,7 @@ class Bare:
         rows = documents(name, count)
         known: list[dict[str, Any]] = [{k: row.get(k) for k in outbox.Batch._fields} for row in rows]
         journals = [journal_of(outbox.Batch(**fields), 128) for fields in known]
-        values = [self.adapter._documents.values(j, {}) for j in journals]
+        values = [self.adapter._submission._documents.values(j, {}) for j in journals]
         context = self.adapter._masters.context(COMPANY)
         creates = [
             self._body("model.account.move.create", [values[i : i + self.size], context])

@@ -190,7 +190,7 @@ def test_what_the_preflight_cannot_know_is_still_isolated(
     erp: TrytonErp, erp_server: ErpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without its preflight the adapter gets the server's own refusals, and only the bad document fails."""
-    monkeypatch.setattr(erp, "preflight", lambda documents: {})
+    monkeypatch.setattr(erp._submission, "preflight", lambda documents: {})
     documents = [simple(), journal(("1100", 100), ("2100", -99)), simple(), simple()]
     outcomes = erp.submit(documents)
     assert [o.state for o in outcomes] == ["posted", "created", "posted", "posted"]
@@ -219,16 +219,16 @@ def test_a_period_that_closes_between_check_and_call(
     """The server's refusal is explained by checking again, not by its text."""
     document = simple(date=dt.date(2025, 3, 31))
     period = erp_server.setup.periods["Meridian Inc"]["2025-03"]
-    check = erp.preflight
+    check = erp._submission.preflight
     with erp_server.admin() as admin:
 
         def then_close(documents: list[Journal]) -> object:
             result = check(documents)
-            monkeypatch.setattr(erp, "preflight", check)
+            monkeypatch.setattr(erp._submission, "preflight", check)
             admin.call("model.account.period.close", [period], {"company": 1})
             return result
 
-        monkeypatch.setattr(erp, "preflight", then_close)
+        monkeypatch.setattr(erp._submission, "preflight", then_close)
         (outcome,) = erp.submit([document])
         admin.call("model.account.period.reopen", [period], {"company": 1})
     assert outcome.failure is not None
@@ -306,11 +306,52 @@ def test_companies_post_apart_in_one_call(erp: TrytonErp) -> None:
 
 def test_calls_are_bounded_in_lines(erp: TrytonErp, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seven journals of three lines at seven lines a call are cut so; one that is too long goes alone."""
-    monkeypatch.setattr("revenue_assets.posting.erp.tryton.BATCH_LINES_MAX", 7)
+    monkeypatch.setattr("revenue_assets.posting.erp.tryton_submission.BATCH_LINES_MAX", 7)
     long = journal(*[("1100", 1)] * 8, ("2100", -8))
     documents = [simple(), simple(), simple(), long, simple(), simple(), simple()]
-    assert [len(chunk) for chunk in erp._chunks(documents)] == [2, 1, 1, 2, 1]
+    assert [len(chunk) for chunk in erp._submission.chunks(documents)] == [2, 1, 1, 2, 1]
     assert {o.state for o in erp.submit(documents)} == {"posted"}
+
+
+def test_masters_are_kept_but_decide_nothing(erp: TrytonErp, erp_server: ErpServer) -> None:
+    """What changes in the ERP while accounts and periods are kept: a refusal says what is so now, as does a success."""
+    company = erp_server.setup.companies["Meridian Inc"]
+    period = erp_server.setup.periods["Meridian Inc"]["2025-09"]
+    on_new = journal(("1100", 5), (code := new_key("acc"), -5))
+    with erp_server.admin() as admin:
+        asked: list[str] = []
+        call = erp._rpc.call
+        erp._rpc.call = lambda method, *rest, **how: (asked.append(method), call(method, *rest, **how))[1]  # type: ignore[method-assign]
+        assert [o.state for o in erp.submit([simple()])] == ["posted"]
+        del asked[:]
+        assert [o.state for o in erp.submit([simple()])] == ["posted"]
+        moves = "model.account.move"
+        assert asked == [f"{moves}.search_read", f"{moves}.create", f"{moves}.post", f"{moves}.search_read"]
+
+        admin.call("model.account.period.close", [period], {"company": company})
+        (closed,) = erp.submit([late := simple(date=dt.date(2025, 9, 30))])
+        assert closed.failure is not None
+        assert closed.failure.message == "Period 2025-09 of Meridian Inc is closed in the ERP."
+        admin.call("model.account.period.reopen", [period], {"company": company})
+        assert erp.submit([late])[0].state == "posted"
+
+        (missing,) = erp.submit([on_new])
+        assert missing.failure is not None
+        assert missing.failure.message == f"Missing in the ERP for Meridian Inc: account {code}."
+        (like,) = admin.search_read(
+            "account.account", [["company", "=", company], ["code", "=", "2100"]], ["type"], {"company": company}
+        )
+        row = {"code": code, "name": code, "type": like["type"], "company": company}
+        rows = [row, row | {"code": (other := new_key("acc"))}]
+        (_, made) = admin.call("model.account.account.create", rows, {"company": company})
+        assert erp.submit([on_new])[0].state == "posted"
+
+        # Kept as open to lines without a customer, and no longer so: the ERP refuses it, and is asked again why.
+        admin.call("model.account.account.write", [made], {"party_required": True}, {"company": company})
+        (refused,) = erp.submit([journal(("1100", 5), (other, -5))])
+        assert refused.failure is not None
+        assert "asks for a customer" in refused.failure.message
+        assert refused.failure.evidence
 
 
 def test_no_transaction_outlives_the_settle_time(erp_server: ErpServer) -> None:

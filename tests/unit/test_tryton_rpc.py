@@ -183,7 +183,7 @@ def test_each_kind_of_fault_becomes_a_class_of_the_closed_list() -> None:
         (status(200, '{"id":2,"error":["UserError",["No.","",null]]}'), "invalid"),
     ):
         erp = TrytonErp("http://127.0.0.1:1", "erp", "robot", "x", {"USD": 2})
-        erp._rpc = erp._masters._rpc = rpc(handler)
+        erp._submission._rpc = erp._masters._rpc = erp._ledger._rpc = rpc(handler)
         (outcome,) = erp.submit([document])
         assert outcome.failure is not None
         assert outcome.failure.failure_class == expected

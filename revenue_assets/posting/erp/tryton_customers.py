@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from revenue_assets.posting.erp.port import Failure, Master, MasterKey
 from revenue_assets.posting.erp.tryton_masters import Masters
@@ -33,7 +34,13 @@ class Customers:
     def forget(self) -> None:
         """Reads everything anew when it is asked for again."""
         self._parties: dict[str, int] = {}
+        self._addresses: dict[int, int] = {}
         self._items: dict[str, Item] = {}
+        self.forget_absent()
+
+    def forget_absent(self) -> None:
+        """Customers that were not there a moment ago may be there by now."""
+        self._absent: set[str] = set()
 
     def party(self, customer_id: str) -> int | None:
         """The party of a customer, None if there is none."""
@@ -42,13 +49,14 @@ class Customers:
     def parties(self, customer_ids: Iterable[str]) -> dict[str, int]:
         """The parties of the customers that are there."""
         wanted = set(customer_ids)
-        if unknown := sorted(wanted - set(self._parties)):
+        if unknown := sorted(wanted - set(self._parties) - self._absent):
             rows = self._rpc.search_read(
                 "party.identifier", [["code", "in", unknown], ["type", "=", None]], ["code", "party"], {},
                 order=[["party", "ASC"]],
             )  # fmt: skip
             for row in rows:
                 self._parties.setdefault(row["code"], row["party"])
+            self._absent |= set(unknown) - set(self._parties)
         return {code: self._parties[code] for code in wanted if code in self._parties}
 
     def codes(self, parties: Iterable[int]) -> dict[int, str]:
@@ -67,13 +75,14 @@ class Customers:
 
     def addresses(self, parties: Iterable[int]) -> dict[int, int]:
         """The first address of each party; an invoice must have one."""
-        rows = self._rpc.search_read(
-            "party.address", [["party", "in", sorted(set(parties))]], ["party"], {}, order=[["id", "ASC"]]
-        )
-        found: dict[int, int] = {}
-        for row in rows:
-            found.setdefault(row["party"], row["id"])
-        return found
+        wanted = set(parties)
+        if unknown := sorted(wanted - set(self._addresses)):
+            rows = self._rpc.search_read(
+                "party.address", [["party", "in", unknown]], ["party"], {}, order=[["id", "ASC"]]
+            )
+            for row in rows:
+                self._addresses.setdefault(row["party"], row["id"])
+        return {party: self._addresses[party] for party in wanted if party in self._addresses}
 
     def items(self, codes: Iterable[str]) -> dict[str, Item]:
         """The products of the items that are there."""
@@ -84,52 +93,64 @@ class Customers:
         return {code: self._items[code] for code in wanted if code in self._items}
 
     def ensure(self, masters: Sequence[Master]) -> dict[MasterKey, Failure]:
-        """Makes what is missing, each in a call of its own; the answer is what could not be made and why."""
+        """Makes what is missing, one call for each kind and company; the answer is what could not be made and why."""
         parties = self.parties(m.code for m in masters if m.kind == "customer")
         items = self.items(m.code for m in masters if m.kind == "item")
+        missing = {
+            (m.kind, m.code): m for m in masters if m.code not in (parties if m.kind == "customer" else items)
+        }  # fmt: skip
         failed: dict[MasterKey, Failure] = {}
-        for master in masters:
-            if master.code in (parties if master.kind == "customer" else items):
-                continue
-            try:
-                failure = self._make_customer(master) if master.kind == "customer" else self._make_item(master)
-            except RpcFault as fault:
-                if fault.kind != "refused":
-                    raise
-                words = f"The ERP refused {master.kind} {master.code}: {fault}"
-                failure = Failure("mapping_missing", words, str(fault))
-            if failure is not None:
-                failed[master.key] = failure
+        for kind, company in dict.fromkeys((m.kind, m.company) for m in missing.values()):
+            failed |= self._make([m for m in missing.values() if (m.kind, m.company) == (kind, company)])
+        self.forget_absent()
         return failed
 
-    def _make_customer(self, master: Master) -> Failure | None:
+    def _make(self, masters: Sequence[Master]) -> dict[MasterKey, Failure]:
+        """Masters of one kind and company. A refusal is hunted down by halves, as one of a document is."""
+        values_of = self._customer_values if masters[0].kind == "customer" else self._item_values
+        values = {master.key: values_of(master) for master in masters}
+        failed = {key: value for key, value in values.items() if isinstance(value, Failure)}
+        sound = [master for master in masters if master.key not in failed]
+        if not sound:
+            return failed
+        model = "party.party" if masters[0].kind == "customer" else "product.template"
+        rows = [values[master.key] for master in sound]
+        try:
+            self._rpc.call(f"model.{model}.create", rows, self._masters.context(masters[0].company))
+        except RpcFault as fault:
+            if fault.kind != "refused":
+                raise
+            if len(sound) > 1:
+                half = len(sound) // 2
+                return failed | self._make(sound[:half]) | self._make(sound[half:])
+            words = f"The ERP refused {sound[0].kind} {sound[0].code}: {fault}"
+            failed[sound[0].key] = Failure("mapping_missing", words, str(fault))
+        return failed
+
+    def _customer_values(self, master: Master) -> dict[str, Any] | Failure:
         account = self._masters.account(master.company, master.account_code)
         if not (account.is_receivable and account.needs_party):
             words = (
                 f"Account {master.account_code} of {master.company} is no receivable account with customers in the ERP."
             )
             return Failure("mapping_missing", words)
-        values = {
+        return {
             "name": master.name,
             "identifiers": [["create", [{"code": master.code}]]],
             "addresses": [["create", [{}]]],
             "account_receivable": account.id,
         }
-        self._rpc.call("model.party.party.create", [values], self._masters.context(master.company))
-        return None
 
-    def _make_item(self, master: Master) -> Failure | None:
+    def _item_values(self, master: Master) -> dict[str, Any] | Failure:
         categories = self._rpc.search_read("product.category", [["name", "=", self._category]], ["name"], {})
         units = self._rpc.search_read("product.uom", [["symbol", "=", "u"]], ["symbol"], {})
         if not categories or not units:
             what = f"product category {self._category}" if not categories else "unit of measure u"
             return Failure("mapping_missing", f"The ERP has no {what} for item {master.code}.")
-        values = {
+        return {
             "name": master.name,
             "type": "service",
             "default_uom": units[0]["id"],
             "account_category": categories[0]["id"],
             "products": [["create", [{"suffix_code": master.code}]]],
         }
-        self._rpc.call("model.product.template.create", [values], self._masters.context(master.company))
-        return None

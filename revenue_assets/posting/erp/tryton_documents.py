@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -79,6 +79,12 @@ class Documents:
             values["second_currency"] = self._masters.currency(line.currency)
             values["amount_second_currency"] = self.major(line.amount_tc, line.currency)
         return values
+
+    def customers_of(self, documents: Iterable[Journal]) -> set[str]:
+        """Our codes of all customers that the documents may name, the sundry one among them."""
+        named = {document.customer.id for document in documents if document.customer}
+        named |= {c for document in documents for x in document.lines if (c := x.dimensions.get("customer_id"))}
+        return named | ({self._sundry} if self._sundry is not None else set())
 
     def _party(self, document: Journal, line: Line) -> int | None:
         """The customer of the document, else of the line if it is one, else the sundry one."""

@@ -139,20 +139,22 @@ class Invoices:
         """The invoices' rows by id."""
         return {row["id"]: row for row in self._rows(company, ["id", "in", list(ids)])} if ids else {}
 
-    def post(self, company: str, drafts: Mapping[int, Journal]) -> None:
-        """Posts what is not posted and lets credit notes settle their invoices. By invoice id; may be repeated."""
+    def post(self, company: str, drafts: Mapping[int, Journal], *, is_new: bool) -> None:
+        """Posts drafts and lets credit notes settle their invoices. By invoice id; may be repeated with `is_new` false:
+        then those that are posted already are not posted again."""
         context = self._masters.context(company)
-        rows = self.read(company, list(drafts))
-        fresh = [i for i in drafts if rows[i]["move"] is None]
+        known = {} if is_new else self.read(company, list(drafts))
+        fresh = [i for i in drafts if i not in known or known[i]["move"] is None]
         if fresh:
             names = [f"{hashlib.md5(f'account.invoice,{i}'.encode()).hexdigest()}.{_MEANT}" for i in fresh]  # noqa: S324
             meant = [{"user": self._rpc.user_id, "name": name, "always": False} for name in names]
             self._rpc.call("model.res.user.warning.create", meant, context)
             self._rpc.call("model.account.invoice.post", fresh, context)
-            rows = self.read(company, list(drafts))
-        for invoice, document in drafts.items():
-            if document.applies_to:
-                self._settlement.credit(company, rows[invoice]["lines_to_pay"], document.applies_to[0].reference)
+        credits = {i: d.applies_to[0].reference for i, d in drafts.items() if d.applies_to}
+        settling: dict[str, list[int]] = {}
+        for invoice, row in self.read(company, list(credits)).items():
+            settling.setdefault(credits[invoice], []).extend(row["lines_to_pay"])
+        self._settlement.credit(company, settling)
 
     def described(self, document: PostedDocument, row: Mapping[str, Any], customer_id: str | None) -> PostedDocument:
         """The document of the invoice's move, with what the invoice says."""

@@ -1,12 +1,14 @@
 """Tryton's master data as postings need it: ids of companies, accounts, currencies, journals and periods.
 
-Kept in memory until `forget` is called; the adapter does so before each check, so nothing here outlives one batch.
+Kept for `keep_seconds`. A refusal is never built on kept data: the adapter calls `forget` and asks again before it says
+that something is missing or closed.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,16 +49,34 @@ class Account:
 class Masters:
     """Lookups by name or code. A missing master raises ErpError(mapping_missing) with a sentence.
 
-    `journals`: code of the journal that documents of a kind go into.
+    `journals`: code of the journal that documents of a kind go into. `is_fresh`: all that is known was read since
+    `forget`, for the piece of work under way.
     """
 
-    def __init__(self, rpc: TrytonRpc, journals: Mapping[DocumentKind, str]) -> None:
+    def __init__(
+        self,
+        rpc: TrytonRpc,
+        journals: Mapping[DocumentKind, str],
+        keep_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._rpc = rpc
         self._journal_codes = dict(journals)
+        self._keep, self._clock = keep_seconds, clock
         self.forget()
+
+    def age(self) -> bool:
+        """Called before a piece of work: what is kept counts as old from now on, and goes if it is too old. Whether it
+        went."""
+        self.is_fresh = False
+        if is_too_old := self._clock() - self._since >= self._keep:
+            self.forget()
+        return is_too_old
 
     def forget(self) -> None:
         """Reads everything anew when it is asked for again."""
+        self._since = self._clock()
+        self.is_fresh = True
         self._companies: dict[str, tuple[int, str]] | None = None
         self._currencies: dict[str, int] | None = None
         self._journals: dict[str, int] | None = None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from revenue_assets.posting.erp.open_items import OpenItem, refusals
 from revenue_assets.posting.erp.port import Failure, Journal
 from revenue_assets.posting.erp.tryton_masters import Masters
 from revenue_assets.sources.tryton_rpc import TrytonRpc
@@ -81,51 +82,36 @@ class Settlement:
         idle = {row["id"] for row in rows if row["reconciliation"] is None and row["invoice_payment"] is None}
         return {document for document, held in lines.items() if idle & set(held)}
 
-    def refusals(self, company: str, documents: Sequence[Journal], minor: Any) -> dict[str, Failure]:
-        """By key: what cannot be settled as it says. Documents that settle one invoice share what is open on it."""
+    def refusals(
+        self, company: str, documents: Sequence[Journal], minor: Any, customers: Mapping[str, str]
+    ) -> dict[str, Failure]:
+        """By key: what cannot be settled as it says. `customers`: our id -> party."""
         targets = self.targets(company, [part.reference for d in documents for part in d.applies_to])
-        left = {
-            number: minor(hits[0].open_amount, hits[0].currency) for number, hits in targets.items() if len(hits) == 1
+        shown = {
+            number: [OpenItem(str(t.id), str(t.party), t.currency, minor(t.open_amount, t.currency)) for t in hits]
+            for number, hits in targets.items()
         }
-        refused: dict[str, Failure] = {}
-        for document in documents:
-            for part in document.applies_to:
-                words = None
-                hits = targets.get(part.reference, ())
-                if not hits:
-                    words = f"has no posted invoice {part.reference} to settle; post that first"
-                elif len(hits) > 1:
-                    words = f"has {len(hits)} invoices with the number {part.reference}"
-                elif hits[0].currency != part.currency:
-                    words = f"has invoice {part.reference} in {hits[0].currency}, not in {part.currency}"
-                elif left[part.reference] < part.amount_tc:
-                    words = (
-                        f"has {left[part.reference]} minor units {part.currency} open on {part.reference}, less than "
-                        f"the {part.amount_tc} to settle"
-                    )
-                if words is not None:
-                    refused[document.key] = Failure(
-                        "invalid", f"Document {document.key} was not sent: the ERP {words}."
-                    )
-                    break
-            else:
-                for part in document.applies_to:
-                    left[part.reference] -= part.amount_tc
-        return refused
+        return refusals(documents, shown, customers)
 
-    def credit(self, company: str, lines: Sequence[int], reference: str) -> None:
-        """Lets the receivable lines of a credit note settle the invoice, as far as they do not yet."""
+    def credit(self, company: str, settling: Mapping[str, Sequence[int]]) -> None:
+        """Lets receivable lines of credit notes settle invoices, as far as they do not yet. `settling`: number of an
+        invoice -> the lines that credit it."""
+        lines = [line for mine in settling.values() for line in mine]
+        if not lines:
+            return
         context = self._masters.context(company)
         rows = self._rpc.search_read(
-            "account.move.line", [["id", "in", list(lines)]], ["reconciliation", "invoice_payment"], context
+            "account.move.line", [["id", "in", lines]], ["reconciliation", "invoice_payment"], context
         )
-        idle = [row["id"] for row in rows if row["reconciliation"] is None and row["invoice_payment"] is None]
-        targets = self.targets(company, [reference]).get(reference, ())
-        if not targets:
-            return
-        if idle:
-            self._rpc.call("model.account.move.line.write", idle, {"invoice_payment": targets[0].id}, context)
-        self.close(company, [targets[0].id])
+        idle = {row["id"] for row in rows if row["reconciliation"] is None and row["invoice_payment"] is None}
+        targets = {number: hits[0].id for number, hits in self.targets(company, settling).items()}
+        changes: list[Any] = []
+        for number, mine in settling.items():
+            if number in targets and (left := [line for line in mine if line in idle]):
+                changes += [left, {"invoice_payment": targets[number]}]
+        if changes:
+            self._rpc.call("model.account.move.line.write", *changes, context)
+        self.close(company, targets.values())
 
     def close(self, company: str, invoices: Iterable[int]) -> None:
         """Reconciles the lines of every invoice that has nothing left to pay and is not closed yet."""
@@ -151,7 +137,8 @@ class Settlement:
                 self._reconcile(together, context)
 
     def _reconcile(self, lines: list[int], context: dict[str, Any]) -> None:
-        """Tryton's own dialogue for it: the lines balance, so it asks nothing."""
+        """Tryton's own dialogue for it, one for each invoice: its reconciliations cannot be written from outside. The
+        lines balance, so it asks nothing."""
         context = context | {"active_model": "account.move.line", "active_ids": lines, "active_id": lines[0]}
         session, start, _end = self._rpc.call(f"{_WIZARD}.create", context)
         self._rpc.call(f"{_WIZARD}.execute", session, {}, start, context)
