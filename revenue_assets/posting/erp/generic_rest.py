@@ -82,6 +82,8 @@ class GenericRestErp:
             masters=frozenset(options.masters),
         )
         self._currencies = dict(exponents)
+        # Customers and items that were seen or made: not asked for again with every document of theirs.
+        self._made: set[MasterKey] = set()
         self._documents = GenericDocuments(exponents, self._capabilities)
 
     @property
@@ -100,10 +102,14 @@ class GenericRestErp:
         if not self._has_details:
             words = "The ledger takes journals only (options.kinds): it makes no customers and no items."
             return {master.key: Failure("unsupported", words) for master in masters}
-        there = self.resolve([master.key for master in masters])
+        unknown = [master.key for master in masters if master.key not in self._made]
+        for company in {key.company for key in unknown}:
+            for kind in LISTS:
+                mine = [key for key in unknown if (key.company, key.kind) == (company, kind)]
+                self._made |= {key for key in mine if key.code in self._there(company, kind, mine)}
         failed: dict[MasterKey, Failure] = {}
         for master in masters:
-            if master.key in there:
+            if master.key in self._made:
                 continue
             if master.kind not in self._capabilities.masters:
                 words = (
@@ -115,11 +121,13 @@ class GenericRestErp:
             try:
                 self._client.add(master.company, LISTS[master.kind], record)
             except AlreadyThere:
-                continue
+                pass
             except ErpError as error:
                 if error.failure.retry:
                     raise
                 failed[master.key] = Failure("mapping_missing", error.failure.message, error.failure.evidence)
+                continue
+            self._made.add(master.key)
         return failed
 
     def periods(self, company: str) -> tuple[ErpPeriod, ...]:
