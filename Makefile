@@ -7,7 +7,7 @@ export REVENUE_ERP_CACHE ?= $(HERE)/.cache/erp
 export UV_PROJECT_ENVIRONMENT = $(HERE)/.venv
 export DBT_SEND_ANONYMOUS_USAGE_STATS = false
 
-.PHONY: help demo test test-full kill-matrix simulate night dev check lint format typecheck manifest install clean
+.PHONY: help demo test test-full kill-matrix simulate night recovery-trials dev check lint format typecheck manifest install clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -40,6 +40,10 @@ simulate: install  ## posting under simulated faults: SEEDS=3000 seeds from FROM
 
 night: install  ## the promises at their night figures, then the other long commands: MINUTES=480 for all of it
 	@$(BIN)/python tests/trials/run.py --minutes $(or $(MINUTES),480) $(ARGS)
+
+recovery-trials: install  ## wiped warehouses, killed builds and publishes, upgrades: HOME_OF=.revenue (a demo's) WIPES=20 RERUNS=100
+	@$(BIN)/python tests/recovery/run.py --home $(or $(HOME_OF),.revenue) --wipes $(or $(WIPES),20) --reruns $(or $(RERUNS),100)
+	@REVENUE_TRIALS=full $(BIN)/python -m pytest -s tests/unit/test_publish.py tests/unit/test_upgrades.py tests/integration/test_store_postgres.py
 
 dev: install  ## the Dagster UI on the demo's data, with the demo's systems running
 	@$(BIN)/revenue dev $(ARGS)

@@ -78,7 +78,7 @@ def publish(
         with duckdb.connect() as connection:
             connection.execute(f"attach {_quoted(warehouse)} as source (read_only)")
             tables = _tables(connection, required)
-            hashes = {name: _table_hash(connection, f"source.{SCHEMA}.{_name(name)}") for name in tables}
+            hashes = {name: table_hash(connection, f"source.{SCHEMA}.{_name(name)}") for name in tables}
             content = hashlib.sha256(audit.canonical(hashes).encode()).hexdigest()
             publish_id = f"p{now:%Y%m%dT%H%M%S%f}-{content[:8]}"
             connection.execute(f"attach {_quoted(beside)} as target (storage_version '{STORAGE_VERSION}')")
@@ -134,7 +134,7 @@ def _tables(connection: duckdb.DuckDBPyConnection, required: tuple[str, ...]) ->
     return sorted(found)
 
 
-def _table_hash(connection: duckdb.DuckDBPyConnection, table: str) -> str:
+def table_hash(connection: duckdb.DuckDBPyConnection, table: str) -> str:
     """Hash of the rows as a bag, without `publish_id`. Text is the stable form; DuckDB's own hash() is not."""
     columns = [row[0] for row in connection.execute(f"describe {table}").fetchall() if row[0] != "publish_id"]
     row = "concat_ws('|', " + ", ".join(f"coalesce(cast({_name(c)} as varchar), '\\N')" for c in columns) + ")"
@@ -164,7 +164,7 @@ def _copy(connection: duckdb.DuckDBPyConnection, name: str, publish_id: str) -> 
 
 def _check_copy(connection: duckdb.DuckDBPyConnection, hashes: dict[str, str]) -> None:
     for name, expected in hashes.items():
-        if _table_hash(connection, f"target.{SCHEMA}.{_name(name)}") != expected:
+        if table_hash(connection, f"target.{SCHEMA}.{_name(name)}") != expected:
             raise PublishRefused(f"the copy of {name} differs from the warehouse; nothing was published.")
 
 
@@ -184,7 +184,7 @@ def _fx_rate_set(connection: duckdb.DuckDBPyConnection) -> str:
     if not connection.execute(f"{known} and table_name = 'can_fx_rates'").fetchall()[0][0]:
         return ""
     rows, newest = connection.execute(f"select count(*), max(rate_date) from {table}").fetchall()[0]
-    return f"{newest} {rows} rates {_table_hash(connection, table)[:12]}" if rows else ""
+    return f"{newest} {rows} rates {table_hash(connection, table)[:12]}" if rows else ""
 
 
 def _write_log(connection: duckdb.DuckDBPyConnection, store: Store, publish_id: str) -> None:

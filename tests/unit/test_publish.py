@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import random
 import signal
 import stat
 import time
+from multiprocessing import Pipe
 
 import duckdb
 import pytest
@@ -15,6 +17,7 @@ from store_kit import FakeClock, House
 
 from revenue_assets.publish.duckdb_file import PublishRefused, publish
 from revenue_assets.store import landing, publish_log
+from revenue_assets.store.clock import SystemClock
 from revenue_assets.store.engine import open_store
 
 
@@ -175,3 +178,87 @@ def test_kills_during_a_publish_never_show_half_of_one(house):
     assert read(house, "select distinct generation from finance.recon_item") == [(9,)]
     assert [r["status"] for r in publish_log.all_publishes(house.store)][-1] == "live"
     assert [p.name for p in target(house).parent.iterdir() if not p.is_symlink()] == ["published.duckdb"]
+
+
+# What a reader asks: the trial balance, and whether its tables are of one publish.
+ASKED = """
+    select (select sum(amount) from finance.trial_balance)::integer,
+        (select list(distinct generation order by generation) from finance.trial_balance),
+        (select list(distinct generation order by generation) from finance.recon_item)
+"""
+
+
+def balances(house: House, generation: int, rows: int = 4_000) -> None:
+    """A trial balance of nil whose amounts are those of its generation, and a table beside it."""
+    figures(house, generation, rows)
+    with duckdb.connect(str(house.warehouse)) as connection:
+        connection.execute(
+            f"""create or replace table finance.trial_balance as select i // 2 as account, {generation} as generation,
+                ((i + {generation}) * case when i % 2 = 0 then 1 else -1 end
+                    + case when i % 2 = 0 then 1 else 0 end) as amount from range({rows}) r(i)"""
+        )
+
+
+def poll(house: House, pipe) -> None:
+    """Reads the published file every 20 ms, anew each time, until told to stop; sends back what it saw."""
+    polls, torn, unbalanced, broken, generations = 0, 0, 0, [], set()
+    while not pipe.poll(0.02):
+        polls += 1
+        try:
+            balance, one, other = read(house, ASKED)[0]
+        except duckdb.Error as error:
+            broken.append(str(error))
+            continue
+        torn += one != other or len(one) != 1
+        unbalanced += balance != 0
+        generations |= {*one, *other}
+    pipe.send((polls, torn, unbalanced, broken, sorted(generations)))
+
+
+def test_a_reader_every_20_ms_sees_whole_publishes_whatever_is_killed(house):
+    """200 kills with REVENUE_TRIALS=full (`make recovery-trials`)."""
+    kills, seed = (200, 11) if os.environ.get("REVENUE_TRIALS") == "full" else (8, 11)
+    dice, url = random.Random(seed), f"sqlite:///{house.root / 'store' / 'operational.sqlite'}"
+    house.store.close()
+
+    def publisher() -> None:
+        store = open_store(url)
+        publish(store, house.warehouse, target(house), code_version="1.0")
+
+    balances(house, 1)
+    began = time.monotonic()
+    os.waitpid(forked(publisher), 0)
+    seconds = (time.monotonic() - began) * 1.3
+    mine, its = Pipe()
+    reader = forked(lambda: poll(house, its))
+    struck = 0
+    for generation in range(2, kills + 2):
+        balances(house, generation)
+        pid = forked(publisher)
+        time.sleep(dice.uniform(0, seconds))
+        os.kill(pid, signal.SIGKILL)
+        struck += os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+    house.store = open_store(url)
+    run(house, clock=SystemClock())
+    time.sleep(0.1)
+    mine.send("stop")
+    polls, torn, unbalanced, broken, generations = mine.recv()
+    os.waitpid(reader, 0)
+    print(f"{kills} publishes, {struck} killed, {polls} polls, generations seen: {len(generations)}")
+    assert (torn, unbalanced, broken) == (0, 0, [])
+    assert generations[-1] == kills + 1
+    assert struck > kills / 3
+    assert polls > kills
+
+
+def forked(task) -> int:
+    """A child that does `task` and nothing else."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            task()
+            code = 0
+        finally:
+            os._exit(code)
+    return pid
