@@ -124,7 +124,7 @@ class GenericSource(ABC):
         """One journal with its lines as it lands. Ids are a company's own, so the record's has the entity before it."""
         document = self._records.read(period.company, row)
         where = f"journal {document.number or document.document_id} of {period.company} {period.name}"
-        problems = list(document.defects)
+        problems = [defect.rstrip(".") for defect in document.defects]
         if document.functional_currency != currency:
             problems.append(f"it is in {document.functional_currency}, the company's books are in {currency}")
         if document.period != period.name:

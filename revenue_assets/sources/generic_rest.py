@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 from revenue_assets.posting.erp.generic_client import GenericClient
@@ -46,10 +47,8 @@ class GenericRestSource(GenericSource):
         what = f"{self.name}: the journals of {company} {period}"
         guard, after, listed = LoopGuard(what), None, 0
         while True:
-            place = after
-            rows, total, following = self._asked(
-                lambda place=place: self._client.page(company, period, place, self._page_size), what
-            )
+            page = partial(self._client.page, company, period, after, self._page_size)
+            rows, total, following = self._asked(page, what)
             listed += len(rows)
             if following is None and listed != total:
                 raise PaginationError(
