@@ -85,18 +85,20 @@ def get(store: Store, exception_id: str, *, clock: Clock = SYSTEM_CLOCK) -> dict
 
 
 def described(store: Store, exception_id: str, *, clock: Clock = SYSTEM_CLOCK) -> dict[str, Any]:
-    """All there is about one exception: its facts, its history in the audit log, its batch and what was tried with it.
+    """All there is about one exception: its facts, its history in the audit log, its batch (or the version of a revenue
+    schedule; `outbox` says which) and what was tried with it.
 
     `next_step` is what to do now, which depends on how far it has come.
     """
     row = get(store, exception_id, clock=clock)
-    out: dict[str, Any] = {"exception": row, "batch": None, "attempts": [], "next_step": next_step(row)}
+    out: dict[str, Any] = {"exception": row, "batch": None, "outbox": None, "attempts": [], "next_step": next_step(row)}
     out["history"] = audit.of_subject(store, f"exception:{row['exception_id']}")
     out["decisions"] = approvals.decisions(store, f"exception:{row['exception_id']}")
     if behind := _OUTBOXES.get(row["origin"]):
         with store.read() as connection:
             out["batch"] = behind.get(connection, row["idempotency_key"])._asdict()
         out["batch"].pop("document_json")
+        out["outbox"] = behind.noun
         out["decisions"] += approvals.decisions(store, f"{behind.noun}:{row['idempotency_key']}")
         out["attempts"] = behind.attempts_of(store, row["idempotency_key"])
     return out

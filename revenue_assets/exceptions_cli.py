@@ -185,7 +185,8 @@ def _words(found: dict[str, Any]) -> list[str]:
     }
     out = [f"Exception {row['exception_id']}", *(f"  {name:13}{value}" for name, value in facts.items() if value)]
     if batch:
-        out.append(f"Batch {batch['batch_key']}: {batch['status']}, ERP company {batch['erp_company']}, key unchanged")
+        named = f"{found['outbox'].capitalize()} {row['idempotency_key']}"
+        out.append(f"{named}: {batch['status']}, ERP company {batch['erp_company']}, key unchanged")
         for a in found["attempts"]:
             problem = f"  {a['error_class']}: {a['detail']}" if a["error_class"] else f"  {a['detail'] or ''}"
             out.append(

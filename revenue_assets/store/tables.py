@@ -242,7 +242,7 @@ schedule_updates = Table(
     ),
     CheckConstraint("status <> 'verified' or erp_schedule_id is not null", name="verified_has_id"),
     CheckConstraint("version > 0", name="version"),
-    Index("ix_schedule_updates_work", "erp_company", "status", "next_attempt_at"),
+    Index("ix_schedule_updates_work", "erp_company", "status", "seq"),
     comment="Outbox of revenue schedules: one row per version of a schedule that an ERP runs",
 )  # fmt: skip
 

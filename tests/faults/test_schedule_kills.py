@@ -11,7 +11,7 @@ import random
 from pathlib import Path
 
 import pytest
-from fake_erp import BEHAVIOURS
+from fake_erp import BEHAVIOURS, Faults
 from killing import fork, trial, url_of
 from schedule_kit import ScheduleErp, built, line, planned, scheduled
 from store_kit import House
@@ -23,8 +23,10 @@ from revenue_assets.store.clock import SystemClock
 from revenue_assets.store.engine import open_store
 
 SEEDS = int(os.environ.get("REVENUE_KILL_SEEDS", "1"))
-# Of documents, those that say something about a register of versions.
-HOW = ("ideal", "index_lag", "no_key_late", "drop_after_commit", "storms")
+# Of documents, those that say something about a register of versions; and a put that arrives after its sender died and
+# the line has changed.
+HOW = {name: BEHAVIOURS[name] for name in ("ideal", "index_lag", "drop_after_commit", "storms")}
+HOW["late"] = Faults(late_commit=2.0, settle=2.3)
 
 
 def change(house: House, choice: random.Random) -> None:
@@ -46,7 +48,7 @@ def test_killed_workers_leave_the_newest_version_of_each(tmp_path: Path, behavio
     house, choice = built(tmp_path), random.Random(seed)
     house.store.close()
     change(house, choice)
-    erp = ScheduleErp(SystemClock().now, faults=BEHAVIOURS[behaviour], seed=seed)
+    erp = ScheduleErp(SystemClock().now, faults=HOW[behaviour], seed=seed)
     trial(url_of(house.root), erp, seed * 7919 + 13, drain, lambda: change(house, choice))
     store = open_store(url_of(house.root))
     with store.read() as connection:

@@ -25,8 +25,10 @@ def test_it_is_printed(capsys: pytest.CaptureFixture[str]):
         "as_of": "2026-10-31", "tie_out": [], "variances": [], "batches": {"verified": 1, "pending": 1, "dead": 0},
         "erp_documents": 1, "periods": {}, "exceptions": by_owner(ROWS), "approvals": [{"id": "x"}],
         "not_posted": [],
+        "schedules": {"planned": 2, "verified": 40},
     }  # fmt: skip
     print_status(report)
     printed = capsys.readouterr().out
     assert "Exceptions of Controller: 2 open, 1 unassigned, 2 block the close, the oldest 9 days old" in printed
+    assert "Revenue schedules that the ERP runs, by their newest version: 2 planned, 40 verified" in printed
     assert "1 wait for a second person: revenue approvals list" in printed

@@ -69,7 +69,7 @@ def upgrade() -> None:
         sa.CheckConstraint("version > 0", name=op.f("ck_schedule_updates_version")),
         comment="Outbox of revenue schedules: one row per version of a schedule that an ERP runs",
     )
-    op.create_index("ix_schedule_updates_work", "schedule_updates", ["erp_company", "status", "next_attempt_at"])
+    op.create_index("ix_schedule_updates_work", "schedule_updates", ["erp_company", "status", "seq"])
     op.create_table(
         "schedule_attempts",
         sa.Column("attempt_id", SERIAL, autoincrement=True, nullable=False),
