@@ -244,7 +244,7 @@ def apply(
 
 def _keep_read_backs(connection: Connection, steps: Sequence[Step], now: dt.datetime, actor: str) -> list[audit.Entry]:
     """Stores the ERP's documents that came with the steps; returns the log's entries about them, with their hashes."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "batch_key": step.batch.batch_key,
             "at": now,
