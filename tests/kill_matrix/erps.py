@@ -57,8 +57,8 @@ class Protocol:
     details: bool = False
 
 
-def _rest(server: Server, settle: float, mode: Any = "sync") -> ErpPort:
-    options = GenericOptions(mode=mode, settle_seconds=settle, batch_size_max=2)
+def _rest(server: Server, settle: float, **how: Any) -> ErpPort:
+    options = GenericOptions(settle_seconds=settle, batch_size_max=2, **how)
     return GenericRestErp(server.url, {"token": TOKEN}, options, EXPONENTS)
 
 
@@ -74,9 +74,13 @@ def _netsuite(server: Server, settle: float, mode: str = "sync", **more: Any) ->
     return NetSuiteErp(server.url, certificate, options.model_copy(update={"settle_seconds": settle}), EXPONENTS)
 
 
+DETAILS: Mapping[str, Any] = {
+    "kinds": ["journal", "invoice", "credit_note", "cash_application"], "masters": ["customer", "item"],
+}  # fmt: skip
 PROTOCOLS: Mapping[str, Protocol] = {
     "generic_rest": Protocol("rest", _rest),
-    "generic_rest_jobs": Protocol("rest_jobs", lambda server, settle: _rest(server, settle, "async")),
+    "generic_rest_jobs": Protocol("rest_jobs", lambda server, settle: _rest(server, settle, mode="async")),
+    "generic_rest_details": Protocol("rest", lambda server, settle: _rest(server, settle, **DETAILS), details=True),
     "generic_csv": Protocol("drop", _drop),
     "netsuite": Protocol("netsuite", _netsuite),
     "netsuite_jobs": Protocol("netsuite", lambda server, settle: _netsuite(server, settle, "async")),

@@ -48,6 +48,7 @@ SHORT: dict[str, dict[str, tuple[str, ...]]] = {
     "netsuite": {"play": ("no_key_late", "everything"), "duel": ("ideal",)},
     "netsuite_jobs": {"play": ("no_key_late",), "duel": ()},
     "netsuite_details": {"play": ("no_key_late",), "duel": ()},
+    "generic_rest_details": {"play": ("no_key_late",), "duel": ()},
 }
 
 
@@ -137,7 +138,7 @@ def seeds(args: argparse.Namespace) -> range:
 
 def report(results: list[Result], seconds: float) -> str:
     """The table: a row per protocol and behaviour, and the sums."""
-    head = f"{'protocol':<20}{'ERP behaviour':<20}{'trials':>7}{'kills':>7}{'requests':>10}"
+    head = f"{'protocol':<22}{'ERP behaviour':<20}{'trials':>7}{'kills':>7}{'requests':>10}"
     lines = [head + "".join(f"{name:>12}" for name in COUNTS) + f"{'other':>7}"]
     played_cells = sorted({(r.protocol, r.behaviour) for r in results})
     for protocol, behaviour in [*played_cells, ("all", "")]:
@@ -145,7 +146,7 @@ def report(results: list[Result], seconds: float) -> str:
         counts = "".join(f"{sum(getattr(r, name) for r in own):>12}" for name in COUNTS)
         other = sum(r.broken and not any(getattr(r, name) for name in COUNTS) for r in own)
         sums = f"{len(own):>7}{sum(r.kills for r in own):>7}{sum(r.requests for r in own):>10}"
-        lines.append(f"{protocol:<20}{behaviour:<20}{sums}{counts}{other:>7}")
+        lines.append(f"{protocol:<22}{behaviour:<20}{sums}{counts}{other:>7}")
     return "\n".join([*lines, f"{seconds:.0f} s"])
 
 

@@ -33,7 +33,8 @@ def test_killed_posters_post_every_journal_once(tmp_path: Path) -> None:
     assert (code, report["broken"]) == (0, [])
     assert (report["duplicates"], report["lost"], report["stuck"]) == (0, 0, 0)
     assert {r["protocol"] for r in report["results"]} == {
-        "generic_rest", "generic_rest_jobs", "generic_csv", "netsuite", "netsuite_jobs", "netsuite_details"
+        "generic_rest", "generic_rest_jobs", "generic_rest_details", "generic_csv", "netsuite", "netsuite_jobs",
+        "netsuite_details",
     }  # fmt: skip
     assert report["kills"] >= report["trials"] / 2, "the kills came too late to mean anything"
 
