@@ -26,6 +26,7 @@ MODELS = tuple(name for name in SELECTION if not name.startswith("+rec_"))
 BOOKED_CHECKS = (
     "assert_reversals_are_exact", "assert_booked_lines_are_posted_once",
     "assert_nothing_is_booked_into_a_locked_period", "assert_batch_lines_sum_their_members",
+    "assert_booked_lines_keep_their_place",
 )  # fmt: skip
 # Stand-ins in the compiled text; nothing real contains them.
 AS_OF = "2098-07-31"

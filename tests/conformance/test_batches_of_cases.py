@@ -112,3 +112,12 @@ def test_each_batch_line_is_the_sum_of_its_members_and_the_check_turns_red(
             connection.execute(change)
             assert connection.execute(sql).fetchall(), change
             connection.execute("rollback")
+
+
+def test_every_booked_line_of_the_cases_is_where_its_entry_was_put(
+    built: Built, cases_cut: Cut, compiled: Compiled
+) -> None:
+    """No false alarm over all worked examples; `tests/trials` (P15) turns the check red a thousand ways."""
+    sql = compiled.check("assert_booked_lines_keep_their_place", cases_cut.folder, horizon(built.cases))
+    with duckdb.connect(str(built.warehouse), read_only=True) as connection:
+        assert connection.execute(sql).fetchall() == []

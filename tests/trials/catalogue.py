@@ -13,7 +13,7 @@ BOTH = (SQLITE, POSTGRESQL)
 
 
 class Trial(NamedTuple):
-    """`module.function(ground, count) -> Outcome`. `counts`: what `count` counts. `dev` per server in `dev_on`."""
+    """`module.function(ground, count) -> Outcome`; `counts`: what `count` counts. `by_default`: in the test run too."""
 
     promise: str
     module: str
@@ -22,7 +22,7 @@ class Trial(NamedTuple):
     dev: int
     night: int
     on: tuple[str, ...] = (SQLITE,)
-    dev_on: tuple[str, ...] = (SQLITE,)
+    by_default: bool = True
 
     @property
     def name(self) -> str:
@@ -38,9 +38,16 @@ TRIALS: tuple[Trial, ...] = (
     Trial("P3", "p03_writers", "out_of_order", "rows committed by 8 writers", 300, 100_000, BOTH),
     Trial("P5", "p05_unknown", "unknown_outcomes", "unknown outcomes", 30, 10_000),
     Trial("P6", "p06_keys", "mutated_resends", "changed documents under one key", 200, 10_000, BOTH),
+    Trial("P11", "p11_duels", "stopped_past_the_lease", "duels", 2, 500, BOTH),
+    Trial(
+        "P11", "p11_duels", "late_document_is_found", "late documents of an ERP without keys", 1, 1, (SQLITE,), False
+    ),
     Trial("P12", "p12_outage", "outage", "journals that wait for a day", 40, 50_000),
     Trial("P12", "p12_outage", "throttled", "journals past an ERP that answers 429", 20, 2_000),
+    Trial("P13", "p13_money", "every_hop", "amounts", 400, 1_000_000, BOTH),
     Trial("P14", "p14_balance", "raw_sql", "journals by plain SQL", 300, 100_000, BOTH),
+    Trial("P15", "p15_conservation", "one_row", "changed rows among 10,000", 40, 1_000),
+    Trial("P20", "p20_lock", "lock_against_post", "races of a close with a post", 15, 500, BOTH),
 )
 
 

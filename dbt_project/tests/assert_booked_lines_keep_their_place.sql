@@ -1,0 +1,95 @@
+-- A returned row is a booked line that is not as it was booked, or is not where its entry was put: altered, repeated, left
+-- out of its entry's batch, in a line of another kind; or a batch whose lines are not those it was stored with.
+{{ config(tags=['after_posting'], meta={'dagster': {'ref': {'name': 'rec_booked_accounts'}}}) }}
+{%- set _checked = ref('rec_booked_accounts') %}
+with booked as (
+    select * from {{ booked_lines() }}
+),
+
+members as (
+    select booked_line_id, min(batch_key) as batch_key, min(batch_line_no) as batch_line_no
+    from {{ posting_members() }}
+    group by booked_line_id
+),
+
+batch_lines as (
+    select * from {{ state('posting_batch_lines') }}
+),
+
+placed as (
+    select
+        booked.*,
+        members.batch_key,
+        members.batch_line_no
+    from booked
+    left join members on booked.booked_line_id = members.booked_line_id
+),
+
+entries as (
+    select
+        booking_id, entry_key, entry_hash, sign, generation,
+        min(batch_key) as first_batch, max(batch_key) as last_batch, sum(amount_fc) as amount_fc
+    from placed
+    group by booking_id, entry_key, entry_hash, sign, generation
+),
+
+repeated as (
+    select booked_line_id from booked
+    group by booked_line_id
+    having count(*) > 1
+),
+
+-- The computed line of the same content, if its entry is still computed so.
+judged as (
+    select
+        placed.booked_line_id,
+        placed.entry_key,
+        placed.batch_key,
+        case
+            when repeated.booked_line_id is not null then 'repeated'
+            when
+                computed.line_key is not null
+                and (
+                    computed.amount_tc * placed.sign <> placed.amount_tc or computed.amount_fc * placed.sign <> placed.amount_fc
+                    or computed.account_role <> placed.account_role or computed.currency <> placed.currency
+                    or computed.entity_id <> placed.entity_id
+                )
+                then 'altered: booked ' || cast(placed.amount_fc as varchar) || ', computed ' || cast(computed.amount_fc * placed.sign as varchar)
+            when computed.line_key is null and entries.amount_fc <> 0 then 'altered: its entry does not balance'
+            when placed.batch_key is null and entries.first_batch is not null then 'left out of batch ' || entries.first_batch
+            when entries.first_batch <> entries.last_batch
+                then 'its entry is in batches ' || entries.first_batch || ' and ' || entries.last_batch
+            when placed.batch_key is not null and lines.batch_key is null then 'in a batch line that is not there'
+            when lines.account_role <> placed.account_role or lines.currency <> placed.currency
+                then 'in a batch line of another account or currency'
+        end as problem
+    from placed
+    inner join entries
+        on placed.booking_id = entries.booking_id and placed.entry_key = entries.entry_key
+        and placed.entry_hash = entries.entry_hash and placed.sign = entries.sign and placed.generation = entries.generation
+    left join repeated on placed.booked_line_id = repeated.booked_line_id
+    left join {{ ref('journal_lines') }} as computed
+        on placed.entry_key = computed.entry_key and placed.entry_hash = computed.entry_hash and placed.line_no = computed.line_no
+    left join batch_lines as lines on placed.batch_key = lines.batch_key and placed.batch_line_no = lines.line_no
+),
+
+batches as (
+    select
+        batches.batch_key,
+        batches.line_count as expected,
+        count(lines.line_no) as found,
+        count(distinct lines.line_no) as numbers,
+        coalesce(sum(lines.debit_fc), 0) <> batches.debit_fc or coalesce(sum(lines.credit_fc), 0) <> batches.credit_fc as is_other_sum
+    from {{ state('posting_batches') }} as batches
+    left join batch_lines as lines on batches.batch_key = lines.batch_key
+    group by batches.batch_key, batches.line_count, batches.debit_fc, batches.credit_fc
+)
+
+select booked_line_id, entry_key, batch_key, problem from judged
+where problem is not null
+union all
+select
+    null as booked_line_id, null as entry_key, batch_key,
+    'has ' || cast(found as varchar) || ' of its ' || cast(expected as varchar) || ' lines' as problem
+from batches
+where found <> expected or numbers <> expected or is_other_sum
