@@ -1,8 +1,8 @@
 """NetSuite's REST services over HTTP: records, SuiteQL, asynchronous jobs. Knows no accounting.
 
 Amounts travel as JSON numbers in both directions and never become floats: they leave as the Decimal's own digits and
-arrive by `parse_float=Decimal`. Reads are tried again when nobody answers; a write is sent once, and what became of it
-is the caller's question.
+arrive by `parse_float=Decimal`. Reads are tried again when nobody answers or the account is busy for a moment; a write
+is sent once, and what became of it is the caller's question.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ RECORDS = "/services/rest/record/v1"
 SUITEQL = "/services/rest/query/v1/suiteql"
 CONNECT_SECONDS_MAX = 10.0
 READ_TRIES_MAX = 3
+# The account's concurrency is shared with all its integrations: a short wait for a free place is no failure.
+THROTTLE_SECONDS_MAX = 2.0
 # The vendor's bounds: rows of one page, rows of one query.
 PAGE_ROWS_MAX = 1000
 QUERY_ROWS_MAX = 100_000
@@ -152,7 +154,10 @@ class NetSuiteClient:
     ) -> tuple[httpx.Response, Row]:
         """A read: its answer, and the object in it if it is a success."""
 
-        def again(error: Exception) -> bool:
+        def again(error: Exception) -> bool | float:
+            if isinstance(error, NetSuiteFault) and error.kind == "throttled":
+                wait = error.retry_after or 0.0
+                return wait <= THROTTLE_SECONDS_MAX and (wait or True)
             return isinstance(error, NetSuiteFault) and error.kind == "unavailable"
 
         for attempt in stamina.retry_context(

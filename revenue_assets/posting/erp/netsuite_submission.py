@@ -41,6 +41,8 @@ class Submission:
     ) -> None:  # fmt: skip
         self._client, self._masters, self._documents, self._ledger = client, masters, documents, ledger
         self._details, self._is_async = details, is_async
+        # Record types of what this process sent, by key.
+        self._sent_as: dict[str, str] = {}
         self.jobs = Jobs(client, lambda key: self.find([key])[key])
 
     def refusals(self, documents: Sequence[Journal]) -> dict[str, Failure]:
@@ -117,6 +119,7 @@ class Submission:
         if isinstance(prepared, Failure):
             return Outcome(document.key, failure=prepared)
         record_type, values = prepared
+        self._sent_as[document.key] = record_type
         try:
             if self._is_async:
                 return self.jobs.submit(record_type, document.key, values)
@@ -182,7 +185,9 @@ class Submission:
     def _as_record(self, key: str) -> tuple[Found, ...]:
         """An external id is unique within a record type, so each of ours is asked."""
         types = (JOURNAL,) if self._details is None else (JOURNAL, *DETAIL_TYPES)
-        records = [record for kind in types if (record := self._client.record(kind, key)) is not None]
+        known = self._sent_as.get(key)
+        asked = (known,) if known else types
+        records = [record for kind in asked if (record := self._client.record(kind, key)) is not None]
         return tuple(Found(key, str(record["id"]), record.get("tranId"), "created") for record in records)
 
     def _refused(self, documents: Sequence[Journal]) -> dict[str, Failure]:
