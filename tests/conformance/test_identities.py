@@ -20,15 +20,17 @@ from open_cases import Built
 from revenue_assets.conformance.cases import horizon
 
 SEEDS = range(606, 626) if os.environ.get("REVENUE_TRIALS") == "full" else (606,)
-# A machine somewhere else: other hash seed, zone of the process, language and number of threads.
-ELSEWHERE = {"PYTHONHASHSEED": "7", "TZ": "Pacific/Kiritimati", "LANG": "tr_TR.UTF-8", "LC_ALL": "tr_TR.UTF-8"}
+# Machines somewhere else: other hash seed, zone of the process, language and number of threads.
+MACHINES = range(100) if os.environ.get("REVENUE_TRIALS") == "full" else (0,)
+ZONES = ("Pacific/Kiritimati", "UTC", "America/St_Johns", "Asia/Kathmandu", "Pacific/Pago_Pago")
+LANGUAGES = ("tr_TR.UTF-8", "C", "de_DE.UTF-8")
 REFUSED = "select exception_key, class, subject from canonical.event_exceptions order by all"
 BUILD_ELSEWHERE = """
 import datetime, json, pathlib, sys, time
 time.tzset()
 from compiled import Compiled
 text, folder, as_of = json.loads(pathlib.Path(sys.argv[1]).read_text()), pathlib.Path(sys.argv[2]), sys.argv[3]
-Compiled(**text).build(folder, datetime.date.fromisoformat(as_of), threads=1)
+Compiled(**text).build(folder, datetime.date.fromisoformat(as_of), threads=int(sys.argv[4]))
 """
 
 
@@ -85,18 +87,28 @@ def test_delivery_changes_nothing(built: Built, compiled: Compiled, in_order: Pa
     assert refused[0]
 
 
+@pytest.mark.parametrize("machine", MACHINES)
 def test_replay_from_empty_elsewhere_gives_the_same_bytes(
-    built: Built, compiled: Compiled, in_order: Path, tmp_path: Path
+    built: Built, compiled: Compiled, in_order: Path, tmp_path: Path, machine: int
 ) -> None:
     """Another process with another hash seed, zone, language and number of threads."""
+    language = LANGUAGES[machine % len(LANGUAGES)]
+    where = {
+        "PYTHONHASHSEED": str(7 + machine),
+        "TZ": ZONES[machine % len(ZONES)],
+        "LANG": language,
+        "LC_ALL": language,
+    }
     for name in ("landing", "state", "journal"):
         shutil.copytree(built.work_dir / name, tmp_path / name)
     text = tmp_path / "compiled.json"
     text.write_text(json.dumps(asdict(compiled)), "utf-8")
     done = subprocess.run(
-        [sys.executable, "-c", BUILD_ELSEWHERE, str(text), str(tmp_path), horizon(built.cases).isoformat()],
-        env={**os.environ, **ELSEWHERE, "PYTHONPATH": str(Path(__file__).parent)},
+        [sys.executable, "-c", BUILD_ELSEWHERE, str(text), str(tmp_path), horizon(built.cases).isoformat(),
+         str(1 + machine % 4)],
+        env={**os.environ, **where, "PYTHONPATH": str(Path(__file__).parent)},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert fingerprints(warehouse_of(tmp_path)) == fingerprints(warehouse_of(in_order))
+    warehouse_of(tmp_path).unlink()  # a hundred of them fill a disk
