@@ -9,7 +9,10 @@ with events as (
     union all
     select
         entity_id, contract_id, 'amend' as kind, event_key, {{ fact_order() }}, is_prior_period,
-        kind as amendment_kind, is_at_ssp, is_distinct, cast(null as bigint) as variable_amount
+        kind as amendment_kind,
+        -- an error that is corrected is no modification: the lines named take their terms, nothing is re-allocated
+        is_at_ssp or coalesce(classification, '') = 'error_correction' as is_at_ssp,
+        is_distinct, cast(null as bigint) as variable_amount
     from ({{ posted('can_amendments') }}) as amendments
     where contract_id is not null
     union all

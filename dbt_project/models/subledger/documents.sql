@@ -8,16 +8,23 @@ entities as (
     select entity_id, functional_currency from {{ state('entities') }}
 ),
 
--- Only entities that book a receivable when due or paid look for the first payment and the contract's terms.
+-- Only invoices whose every line books its receivable when due or paid look for the first payment and the contract's terms.
 late_receivables as (
-    select distinct entity_id from {{ ref('line_policies') }} where receivable_timing = 'at_due_or_paid'
+    select lines.entity_id, lines.invoice_id
+    from {{ ref('can_invoice_lines') }} as lines
+    inner join {{ ref('line_policies') }} as policies
+        on lines.entity_id = policies.entity_id and lines.product_family = policies.product_family and lines.currency = policies.currency
+    where lines.entity_id in (select late.entity_id from {{ ref('line_policies') }} as late where late.receivable_timing = 'at_due_or_paid')
+    group by lines.entity_id, lines.invoice_id
+    having bool_and(policies.receivable_timing = 'at_due_or_paid')
 ),
 
 first_payments as (
-    select invoice_entity_id as entity_id, invoice_id, min(posting_date) as paid_date
-    from {{ ref('payment_matches') }}
-    where invoice_entity_id in (select late_receivables.entity_id from late_receivables)
-    group by 1, 2
+    select late_receivables.entity_id, late_receivables.invoice_id, min(matches.posting_date) as paid_date
+    from {{ ref('payment_matches') }} as matches
+    inner join late_receivables
+        on matches.invoice_entity_id = late_receivables.entity_id and matches.invoice_id = late_receivables.invoice_id
+    group by late_receivables.entity_id, late_receivables.invoice_id
 ),
 
 cancellable as (
@@ -25,7 +32,8 @@ cancellable as (
     from {{ ref('can_invoice_lines') }} as lines
     inner join {{ ref('can_contracts') }} as contracts
         on lines.entity_id = contracts.entity_id and lines.contract_id = contracts.contract_id
-    where contracts.is_cancellable and lines.entity_id in (select late_receivables.entity_id from late_receivables)
+    inner join late_receivables on lines.entity_id = late_receivables.entity_id and lines.invoice_id = late_receivables.invoice_id
+    where contracts.is_cancellable
 ),
 
 timed as (
@@ -42,7 +50,7 @@ timed as (
         cancellable.invoice_id is not null as is_conditional,
         cancellable.invoice_id is not null and first_payments.paid_date is null as is_unconditional_never
     from invoices
-    left join late_receivables on invoices.entity_id = late_receivables.entity_id
+    left join late_receivables on invoices.entity_id = late_receivables.entity_id and invoices.invoice_id = late_receivables.invoice_id
     left join first_payments on invoices.entity_id = first_payments.entity_id and invoices.invoice_id = first_payments.invoice_id
     left join cancellable on invoices.entity_id = cancellable.entity_id and invoices.invoice_id = cancellable.invoice_id
 ),

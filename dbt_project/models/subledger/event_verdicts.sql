@@ -132,8 +132,8 @@ late as (
         coalesce(affected.business_id, affected.event_id) as subject,
         first_open.posting_date,
         case
-            when policies.closed_period_policy = 'reject' then 'closed_period'
-            when policies.prior_period_materiality < case
+            when coalesce(own.closed_period_policy, policies.closed_period_policy) = 'reject' then 'closed_period'
+            when case when own.currency is null then policies.prior_period_materiality else own.prior_period_materiality end < case
                 when amounts.currency = policies.functional_currency or rates.num is null then amounts.gross
                 else {{ half_up('amounts.gross * rates.num', 'rates.den') }}
             end then 'closed_period_material'
@@ -146,6 +146,9 @@ late as (
         and policies.product_family = 'default'
         and policies.currency = policies.functional_currency
     left join amounts on affected.event_key = amounts.event_key
+    -- the policy of the document's own currency, where the event has one
+    left join {{ ref('line_policies') }} as own
+        on affected.entity_id = own.entity_id and own.product_family = 'default' and amounts.currency = own.currency
     left join {{ ref('spot_rates') }} as rates
         on affected.entity_id = rates.entity_id
         and amounts.currency = rates.currency
