@@ -19,7 +19,7 @@ DELIVERIES = ("immediate", "near_real_time", "scheduled")
 SCHEDULES = ("day_end", "period_end")
 MODES = ("live", "shadow", "off")
 CHOICES = {"posting_kind": KINDS, "delivery_mode": DELIVERIES, "summary_at": SCHEDULES, "posting_mode": MODES}
-KEYS = (*CHOICES, "live_from", "release_on", "owner", "reason")
+KEYS = (*CHOICES, "live_from", "detail_from", "release_on", "owner", "reason")
 SCOPE = ("entity", "event_class", "product_family", "currency")
 # Event classes whose entries an ERP can take as a document of its own instead of a journal.
 DOCUMENT_KINDS = {
@@ -39,6 +39,7 @@ _PERIOD = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 
 class Setting(NamedTuple):
     """What holds for an entry. `live_from`: first posting period that we post; earlier ones stay with the old process.
+    `detail_from`: first posting period of documents of their own; what belongs to earlier ones is summarised.
     `release_on`: day (ISO) from which a deferred item is posted by itself."""
 
     posting_kind: str = "summary"
@@ -46,6 +47,7 @@ class Setting(NamedTuple):
     summary_at: str = "period_end"
     posting_mode: str = "live"
     live_from: str | None = None
+    detail_from: str | None = None
     release_on: str | None = None
     owner: str | None = None
     reason: str | None = None
@@ -82,6 +84,7 @@ def most_cautious(settings: Sequence[Setting]) -> Setting:
     return Setting(
         kind, strictest("delivery_mode"), strictest("summary_at"), strictest("posting_mode"),
         max((s.live_from for s in settings if s.live_from), default=None),
+        max((s.detail_from for s in settings if s.detail_from), default=None),
         None if never else max((str(s.release_on) for s in held), default=None),
         spoken.owner, spoken.reason,
     )  # fmt: skip
@@ -110,9 +113,9 @@ def problems(row: Mapping[str, Any], classes: Iterable[str] = ()) -> Iterator[tu
 def _problem(key: str, value: Any) -> str | None:
     if key in CHOICES:
         return None if value in CHOICES[key] else f"{key} must be one of {', '.join(CHOICES[key])}; it is {value!r}"
-    if key == "live_from":
+    if key in ("live_from", "detail_from"):
         is_period = isinstance(value, str) and _PERIOD.fullmatch(value) is not None
-        return None if is_period else f'live_from must be a quoted period such as "2026-11"; it is {value!r}'
+        return None if is_period else f'{key} must be a quoted period such as "2026-11"; it is {value!r}'
     if key == "release_on":
         return None if is_day(value) else f'release_on must be a quoted day such as "2026-11-05"; it is {value!r}'
     fits = isinstance(value, str) and value.strip()
@@ -135,6 +138,8 @@ def _together(row: Mapping[str, Any], keys: Mapping[str, Any]) -> Iterator[tuple
                 yield ("set", "posting_kind"), f"a deferred item needs {key}: somebody must release it", f"add `{key}`"
     if "release_on" in keys and keys.get("posting_kind") != "deferred":
         yield ("set", "release_on"), "release_on belongs to posting_kind deferred", "set both in one row"
+    if "detail_from" in keys and keys.get("posting_kind") != "detail":
+        yield ("set", "detail_from"), "detail_from belongs to posting_kind detail", "set both in one row"
     if "live_from" in keys and keys.get("posting_mode") != "live":
         yield ("set", "live_from"), "live_from belongs to posting_mode live", "set both in one row"
     if "summary_at" in keys and keys.get("delivery_mode") != "scheduled":

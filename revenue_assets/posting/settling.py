@@ -140,7 +140,10 @@ SETTLED = """
 create or replace temp table settled as
 with timed as (
     select
-        e.entry_id, e.event_class, s.* exclude (entity_id, event_class, scopes), p.is_closed,
+        e.entry_id, e.event_class, p.is_closed,
+        s.* exclude (entity_id, event_class, scopes) replace (
+            if(s.posting_kind = 'detail' and e.posting_period < s.detail_from, 'summary', s.posting_kind) as posting_kind
+        ),
         s.posting_kind = 'deferred' and coalesce(s.release_on::date > $as_of::date, true) as is_deferred,
         p.is_over or case s.delivery_mode
             when 'immediate' then true

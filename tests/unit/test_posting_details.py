@@ -136,6 +136,24 @@ def test_what_the_erp_does_not_have_as_an_invoice_is_not_settled_there(house: Ho
     ]  # fmt: skip
 
 
+def test_documents_of_their_own_from_a_period_on(house: House) -> None:
+    """January is before it and stays summarised; a payment in February of a January invoice is a journal by itself."""
+    rows = [row | {"set": row["set"] | {"detail_from": "2026-02"}} for row in DETAIL]
+    house.write_posting(posting=rows, items=ITEMS)
+    house.should(
+        sold("a", "2026-01-05", 100, 19), sold("b", "2026-01-06", 50, 9), sold("c", "2026-02-02", 10, 2),
+        settled("p", "2026-02-20", "in_a", 119, "payment.settled", "payment"),
+        settled("q", "2026-02-21", "in_c", 12, "payment.settled", "payment"),
+    )  # fmt: skip
+    run(house)
+    found = [(d["event_class"], d["period"], d.get("kind"), len(d["lines"])) for d in documents(house)]
+    assert sorted(found, key=str) == [
+        ("invoice.posted", "2026-01", None, 3), ("invoice.posted", "2026-02", "invoice", 3),
+        ("payment.settled", "2026-02", "cash_application", 2), ("payment.settled", "2026-02", None, 2),
+    ]  # fmt: skip
+    assert run(house).batches == 0
+
+
 def test_a_corrected_invoice_is_credited_and_billed_anew(house: House) -> None:
     house.should(sold("a", "2026-01-05", 100, 19))
     run(house)

@@ -18,6 +18,8 @@ posting:
   - {set: {posting_kind: deferred, live_from: 2026-11, release_on: "2026-02-30"}}
   - {set: {posting_kinds: deferred}}
   - {entity: US, set: {delivery_mode: scheduled}}
+  - {entity: UK, event_class: invoice.posted, set: {posting_kind: detail, detail_from: "2026-9"}}
+  - {entity: UK, set: {detail_from: "2026-09"}}
 items:
   - {product_family: platform, item: A}
   - {product_family: platform, item: B}
@@ -34,6 +36,8 @@ WORDS = [
     "a deferred item needs reason",
     "live_from belongs to posting_mode live",
     "release_on must be a quoted day",
+    'detail_from must be a quoted period such as "2026-11"; it is \'2026-9\'',
+    "detail_from belongs to posting_kind detail",
     "Fix: did you mean 'posting_kind'?",
     "delivery_mode is already set for the same scope in row 1",
     "platform appears more than once, first in row 1",
@@ -74,12 +78,13 @@ def test_the_most_cautious_of_several_holds() -> None:
     late = Setting("deferred", release_on="2026-02-05", owner="b", reason="y")
     never = Setting("deferred", owner="c", reason="z")
     found = most_cautious([Setting(delivery_mode="scheduled"), early, late, Setting(posting_mode="shadow")])
-    assert found == Setting("deferred", "scheduled", "period_end", "shadow", None, "2026-02-05", "a", "x")
+    assert found == Setting("deferred", "scheduled", "period_end", "shadow", None, None, "2026-02-05", "a", "x")
     assert most_cautious([early, never]).release_on is None
 
 
 def test_a_mode_change_is_a_version_of_the_rules_and_no_file_is_none(tmp_path: Path) -> None:
-    plain = load_company(DEMO)
+    (file := company(tmp_path / "plain", None) / "posting.yaml").unlink()
+    plain = load_company(file.parent)
     empty = load_company(company(tmp_path / "empty", "posting: []\n"))
     assert plain.content_hash == empty.content_hash
     pilot = load_company(company(tmp_path / "pilot", "posting:\n  - {entity: DE, set: {posting_mode: shadow}}\n"))
