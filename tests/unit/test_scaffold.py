@@ -32,6 +32,23 @@ def test_fresh_folder_passes_the_check_and_says_what_is_a_placeholder(tmp_path: 
     assert f"REVENUE_OVERLAY={tmp_path / 'acme' / 'dbt'}" in variables
 
 
+def test_rows_of_the_posting_policy_need_no_more_than_their_marks_taken_away(tmp_path: Path) -> None:
+    """Each commented row of posting.yaml by itself, beside the items, is one that the check accepts."""
+    CliRunner().invoke(main, ["init", str(tmp_path / "acme")])
+    file = tmp_path / "acme" / "config" / "posting.yaml"
+    text = file.read_text().replace("items: []", "items:").replace("#  - {product_family", "  - {product_family")
+    lines = text.splitlines()
+    offered = [n for n, line in enumerate(lines) if line.startswith("#  - ")]
+    assert len(offered) >= 10
+    assert [str(f) for f in check_config(file.parent) if f.is_error] == []
+    for n in offered:
+        section = max(k for k in range(n) if lines[k].endswith(": []"))
+        taken = [*lines[:section], lines[section].removesuffix(" []"), lines[n].removeprefix("#"), *lines[n + 1 :]]
+        file.write_text("\n".join(taken) + "\n")
+        errors = [str(f) for f in check_config(file.parent) if f.is_error]
+        assert errors == [], lines[n]
+
+
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     said = CliRunner().invoke(main, ["init", str(tmp_path)])
