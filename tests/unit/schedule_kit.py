@@ -17,6 +17,8 @@ from store_kit import House
 from revenue_assets.posting.erp.port import Capabilities, ErpError, Failure
 from revenue_assets.posting.erp.schedules import HeldSchedule, RevenueSchedule, ScheduleOutcome
 from revenue_assets.posting.schedules.plan import PlanReport, plan
+from revenue_assets.store.engine import open_store
+from revenue_assets.store.ledger import Journal
 
 ERP = {"US": {"schedules_owner": "erp"}}
 COMPANY = "US Inc"
@@ -61,6 +63,12 @@ def planned(house: House, port: Any, clock: Any) -> PlanReport:
 
 def built(root: Path) -> House:
     return House.build(root, policy=ERP)
+
+
+def opened(root: Path) -> House:
+    """A house that stands in `root` already."""
+    store = open_store(f"sqlite:///{root / 'store' / 'operational.sqlite'}")
+    return House(root, store, Journal(root / "journal"), root / "state", root / "warehouse" / "revenue.duckdb")
 
 
 @dataclass
