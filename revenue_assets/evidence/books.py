@@ -5,17 +5,19 @@ Everything of the store is read in one snapshot, so that the files agree with ea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 import duckdb
-from sqlalchemy import Column, Connection, Select, Table, select
+from sqlalchemy import Column, Connection, Select, Table, or_, select
 
 from revenue_assets.evidence import tables
 from revenue_assets.policy.rules import RuleChange, text_changes
 from revenue_assets.store import manifest
+from revenue_assets.store.engine import Store
 from revenue_assets.store.ledger import BOOKED_COLUMNS, MEMBER_COLUMNS, Journal, read_files
 from revenue_assets.store.outbox import LIVE
 from revenue_assets.store.tables import (
@@ -59,6 +61,13 @@ class Collected:
     lines: Rows
     batches: Rows
     periods: Rows
+
+
+@contextmanager
+def one_snapshot(store: Store) -> Iterator[Connection]:
+    """A connection on which every read sees the store of one moment."""
+    with store.read() as connection:
+        yield connection if store.is_sqlite else connection.execution_options(isolation_level="REPEATABLE READ")
 
 
 def collect(connection: Connection, journal: Journal, files: Files, period: str, entities: Sequence[str]) -> Collected:
@@ -135,9 +144,10 @@ def _controls(
     files.table("controls/periods.csv", _names(periods), states)
     history = select(period_history).where(h.period == period, h.entity_id.in_(entities)).order_by(h.change_id)
     files.table("controls/period_history.csv", _names(period_history), _all(connection, history))
+    mine = or_(e.entity_id.in_(entities), e.entity_id.is_(None))
     found = {
         row["exception_id"]: row
-        for row in _all(connection, select(exceptions).where(e.period == period, e.entity_id.in_(entities)))
+        for row in _all(connection, select(exceptions).where(e.period == period, mine))
         + _in(connection, select(exceptions), e.idempotency_key, keys)
     }
     rows = [found[name] for name in sorted(found)]

@@ -20,7 +20,7 @@ from revenue_assets import __version__
 from revenue_assets.close.close import read_books, snapshot
 from revenue_assets.domain.periods import HARD_CLOSED
 from revenue_assets.evidence import index
-from revenue_assets.evidence.books import Collected, Files, collect
+from revenue_assets.evidence.books import Collected, Files, collect, one_snapshot
 from revenue_assets.evidence.lineage import add_lineage, open_warehouse
 from revenue_assets.evidence.results import add_checks, add_reconciliations
 from revenue_assets.settings import Settings
@@ -61,9 +61,7 @@ def make(
     files.content["audit/anchor.jsonl"] = settings.audit_anchor.read_bytes() if settings.audit_anchor.exists() else b""
     journal = Journal(settings.journal)
     journal.prepare()
-    with store.read() as connection:
-        if not store.is_sqlite:
-            connection = connection.execution_options(isolation_level="REPEATABLE READ")
+    with one_snapshot(store) as connection:
         books = collect(connection, journal, files, period, entities)
     if not books.periods and not books.lines:
         raise StoreError(

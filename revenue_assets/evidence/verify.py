@@ -83,6 +83,8 @@ def files(package, key):
     manifest = json.loads(package.text("manifest.json"))
     loose = {"manifest.json", "manifest.sig"}
     for name, known in manifest["files"].items():
+        if name.startswith("/") or ".." in name.split("/"):
+            raise Wrong(f"the manifest names {name}, which lies outside the package.")
         if hashlib.sha256(package.bytes(name)).hexdigest() != known["sha256"]:
             raise Wrong(f"{name} is not the file that was packed.")
     for name in package.names():

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from store_kit import FakeClock, House, invoice
 
 from demo.erp import environment, postgres
+from revenue_assets.evidence.books import Files, collect, one_snapshot
 from revenue_assets.store import approvals, audit, exceptions, outbox, periods
 from revenue_assets.store.engine import Store, StoreError, create_store_engine, open_store
 
@@ -121,6 +122,20 @@ def test_a_second_person_approves_under_their_own_login_and_once(house, url):
         approvals.decide(ben, key, "rejected", checker="ben", reason="no", os_login="x")
     assert audit.walk(house.store).problem is None
     assert exceptions.all_exceptions(house.store) == []
+
+
+def test_the_evidence_of_a_period_is_read_from_one_snapshot(house, url):
+    """The same rows as on SQLite; what commits meanwhile is not in it."""
+    files = Files()
+    with one_snapshot(house.store) as connection:
+        connection.execute(text("select 1"))
+        periods.ensure(open_store(url), ["US"], "2026-01", "2026-12")
+        found = collect(connection, house.journal, files, "2026-12", ["US"])
+        assert found.periods == []
+        found = collect(connection, house.journal, files, "2026-01", ["US"])
+    assert (len(found.lines), len(found.batches)) == (2, 1)
+    assert files.rows["audit/links.csv"] >= 3
+    assert files.rows["posting/members.csv"] == 2
 
 
 @pytest.mark.parametrize("revision", old_stores.OLDER if FULL else [old_stores.OLDER[0], old_stores.OLDER[-1]])
