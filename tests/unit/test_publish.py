@@ -237,7 +237,10 @@ def test_a_reader_every_20_ms_sees_whole_publishes_whatever_is_killed(house):
         pid = forked(publisher)
         time.sleep(dice.uniform(0, seconds))
         os.kill(pid, signal.SIGKILL)
-        struck += os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+        killed = os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+        struck += killed
+        # As the machine is busy now: about every other one gets as far as the swap.
+        seconds *= 1.15 if killed else 0.9
     house.store = open_store(url)
     run(house, clock=SystemClock())
     time.sleep(0.1)
