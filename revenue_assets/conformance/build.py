@@ -16,7 +16,7 @@ from revenue_assets.state import calendars
 PROJECT = shipped("dbt_project")
 # Every table that a section of a case is compared with, and all they need.
 SELECTION = (
-    "+journal_lines", "+revenue_schedule", "+posting_exceptions", "+obligation_prices", "+rollforwards",
+    "+journal_lines", "+erp_schedule_parts", "+posting_exceptions", "+obligation_prices", "+rollforwards",
     "+posting_summaries", "+reporting_balances", "+contract_balances", "+expected_charges", "+event_exceptions",
     "+rec_statements",
 )  # fmt: skip
