@@ -164,8 +164,12 @@ class DetailConformance(ErpConformance):
     def test_one_key_is_one_invoice(self, detail: DetailBench, customer: Customer) -> None:
         port, sent = detail.bench.port(), detail.invoice(customer, new_key(12))
         arrived(detail, port, sent)
-        other = replace(sent, reference=new_key(12)), replace(sent, due_date=detail.bench.date)
-        for changed in other:
+        legs = ((RECEIVABLE, 120_02), ("deferred_revenue", -100_00), ("tax_liability", -20_02))
+        other_tax = replace(
+            detail.document("invoice", customer, *legs), reference=sent.reference, due_date=sent.due_date
+        )
+        other_head = replace(sent, reference=new_key(12)), replace(sent, due_date=detail.bench.date)
+        for changed in (replace(other_tax, key=sent.key), *other_head):
             (outcome,) = detail.bench.brought_in(detail.bench.port(), [changed])
             assert failure_of(outcome) == "conflict"
         assert detail.bench.copies([sent.key]) == {sent.key: 1}
@@ -182,6 +186,11 @@ class DetailConformance(ErpConformance):
             assert failure_of(outcome) in ({"invalid", "uncertain"} if document is early else {"invalid"})
         assert not any(detail.bench.copies([d.key for d in sent]).values())
         assert detail.open_amount(number) == 2
+        # What waits for an invoice holds up no other.
+        rest = detail.payment(customer, 2, (number, 2))
+        outcomes = detail.bench.brought_in(detail.bench.port(), [early, rest])
+        assert [o.state for o in outcomes] == [None, "posted"]
+        assert detail.open_amount(number) == 0
 
     def test_a_missing_customer_harms_no_other_document(self, detail: DetailBench, customer: Customer) -> None:
         numbers = [new_key(12) for _ in range(3)]
