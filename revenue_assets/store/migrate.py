@@ -12,7 +12,7 @@ from revenue_assets.store.engine import StoreError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0008"
+HEAD = "0009"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 # Any number; PostgreSQL serialises two upgrades that start together on it.
 _ADVISORY_LOCK = 7_205_114_021

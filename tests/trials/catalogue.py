@@ -37,17 +37,19 @@ class Trial(NamedTuple):
 TRIALS: tuple[Trial, ...] = (
     Trial("P3", "p03_writers", "out_of_order", "rows committed by 8 writers", 300, 100_000, BOTH),
     Trial("P5", "p05_unknown", "unknown_outcomes", "unknown outcomes", 30, 10_000),
-    Trial("P6", "p06_keys", "mutated_resends", "changed documents under one key", 200, 10_000, BOTH),
-    Trial("P11", "p11_duels", "stopped_past_the_lease", "duels", 2, 500, BOTH),
+    Trial("P6", "p06_keys", "mutated_resends", "changed documents under one key", 100, 10_000, BOTH),
+    Trial("P11", "p11_duels", "stopped_past_the_lease", "duels", 1, 500, BOTH),
     Trial(
         "P11", "p11_duels", "late_document_is_found", "late documents of an ERP without keys", 1, 1, (SQLITE,), False
     ),
-    Trial("P12", "p12_outage", "outage", "journals that wait for a day", 40, 50_000),
+    Trial("P12", "p12_outage", "outage", "journals that wait for a day", 20, 50_000),
     Trial("P12", "p12_outage", "throttled", "journals past an ERP that answers 429", 20, 2_000),
     Trial("P13", "p13_money", "every_hop", "amounts", 400, 1_000_000, BOTH),
     Trial("P14", "p14_balance", "raw_sql", "journals by plain SQL", 300, 100_000, BOTH),
     Trial("P15", "p15_conservation", "one_row", "changed rows among 10,000", 40, 1_000),
     Trial("P20", "p20_lock", "lock_against_post", "races of a close with a post", 15, 500, BOTH),
+    Trial("P21", "p21_roles", "matrix", "cells of roles and actions", 56, 56, BOTH),
+    Trial("P25", "p25_queue", "replayed", "refused batches, replayed 100 times", 5, 200, BOTH),
 )
 
 
