@@ -120,7 +120,7 @@ MUTATIONS = {
         one("subledger.line_effects", "tax_left = -1, eff_tax = 2", "kind = 'credit'"),
     ],
 }  # fmt: skip
-# Turned red where their data is: with another calendar below, with an ERP that runs the schedules in test_erp_schedules.
+# Turned red where their data is: with another calendar below; with an ERP that runs schedules, in test_erp_schedules.
 ELSEWHERE = {"assert_calendars_are_known_to_the_build", "assert_erp_schedules_are_the_recognition"}
 TRIALS = [(name, number) for name, changes in MUTATIONS.items() for number in range(len(changes))]
 
