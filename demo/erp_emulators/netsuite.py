@@ -51,7 +51,8 @@ _WORDS = {
 class NetSuiteFace(Face):
     """One account. `approvals`: new journals and invoices wait unless their body says approved. `may_write`,
     `may_query`: rights of the integration's role. `tax`: rate of a tax that NetSuite adds to what is taxable.
-    `required`: record type -> fields that its form asks for. `ignores_apply`: a new payment settles nothing."""
+    `required`: record type -> fields that its form asks for. `ignores_apply`: a new payment settles nothing.
+    `ar_locked`: months that are locked for receivables."""
 
     name = "netsuite"
 
@@ -65,6 +66,7 @@ class NetSuiteFace(Face):
         self.tax = Decimal(0)
         self.required: dict[str, tuple[str, ...]] = {}
         self.ignores_apply = False
+        self.ar_locked: set[str] = set()
 
     # What tests and other people of the account do.
 
@@ -78,6 +80,8 @@ class NetSuiteFace(Face):
         return Parties(self.erp.ledger)
 
     def check(self, entry: Entry) -> None:
+        if entry.kind != "journal" and entry.date[:7] in self.ar_locked:
+            raise Refused("period_closed", "The period is locked for A/R.", document=entry.key)
         over_applied(entry, self.erp.ledger.documents())
 
     def close_period(self, month: str, state: str = "closed") -> None:
@@ -231,7 +235,7 @@ class NetSuiteFace(Face):
         # A search for a key meets the index; a read of known documents meets what somebody did to them.
         documents = self.erp.everything(altered="externalid" not in sql.partition(" WHERE ")[2].lower())
         try:
-            rows = run(sql, chart, chart.tables(self.erp.ledger) | self.parties.tables(), documents)
+            rows = run(sql, chart, chart.tables(self.erp.ledger, self.ar_locked) | self.parties.tables(), documents)
         except QueryError as error:
             return _error(400, "INVALID_PARAMETER", str(error))
         page = rows[offset : offset + limit]

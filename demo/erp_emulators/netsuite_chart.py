@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,11 +42,13 @@ class Chart:
             periods={name: str(500 + n) for n, name in enumerate(months)},
         )
 
-    def tables(self, ledger: Ledger) -> dict[str, list[dict[str, object]]]:
-        """Rows of the master tables, with the rows among them that a careless query takes for postings."""
+    def tables(self, ledger: Ledger, ar_locked: Collection[str] = ()) -> dict[str, list[dict[str, object]]]:
+        """Rows of the master tables, with the rows among them that a careless query takes for postings. `ar_locked`:
+        months that take no invoices and payments."""
         states = {period.name: period for company in reversed(list(self.bases)) for period in ledger.periods(company)}
         months = [
             _period(number, _name(name), states[name].start_date, states[name].end_date, states[name].state)
+            | {"arlocked": "T" if name in ar_locked else "F"}
             for name, number in self.periods.items()
         ]
         years = sorted({name[:4] for name in self.periods})
@@ -94,7 +97,7 @@ def _name(month: str) -> str:
 def _period(number: str, name: str, start: str, end: str, state: str, **flags: str) -> dict[str, object]:
     closed, locked = ("T" if state == wanted else "F" for wanted in ("closed", "locked"))
     row = {"id": number, "periodname": name, "startdate": start, "enddate": end, "closed": closed, "alllocked": locked}
-    return {**row, "isposting": "T", "isquarter": "F", "isyear": "F", "isadjust": "F", **flags}
+    return {**row, "arlocked": "F", "isposting": "T", "isquarter": "F", "isyear": "F", "isadjust": "F", **flags}
 
 
 def _account(number: str, code: str | None, **flags: str) -> dict[str, object]:

@@ -37,6 +37,7 @@ class Period:
 
     name: `YYYY-MM`, the month of its middle day, as the platform names months and periods of weeks; of an adjustment
     period NetSuite's own name. label: NetSuite's name, which is in the account's language and people may change.
+    takes_receivables: open, and not locked for invoices and payments.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Period:
     end_date: dt.date
     is_open: bool
     is_adjustment: bool
+    takes_receivables: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def periods(client: NetSuiteClient) -> list[Period]:
     """Months and adjustment periods, no quarters and years, by start date."""
     rows = client.query(
         "SELECT id, periodname, TO_CHAR(startdate, 'YYYY-MM-DD') AS startdate, "
-        "TO_CHAR(enddate, 'YYYY-MM-DD') AS enddate, closed, alllocked, isadjust FROM accountingperiod "
+        "TO_CHAR(enddate, 'YYYY-MM-DD') AS enddate, closed, alllocked, arlocked, isadjust FROM accountingperiod "
         "WHERE isposting = 'T' AND isquarter = 'F' AND isyear = 'F' ORDER BY startdate, id"
     )
     found = []
@@ -116,5 +118,6 @@ def periods(client: NetSuiteClient) -> list[Period]:
         label, is_adjustment = str(row["periodname"]), row["isadjust"] == "T"
         name = label if is_adjustment else f"{start + (end - start) / 2:%Y-%m}"
         is_open = row["closed"] == "F" and row["alllocked"] == "F"
-        found.append(Period(str(row["id"]), name, label, start, end, is_open, is_adjustment))
+        takes_receivables = is_open and row["arlocked"] == "F"
+        found.append(Period(str(row["id"]), name, label, start, end, is_open, is_adjustment, takes_receivables))
     return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -16,7 +15,7 @@ from netsuite_account import FOREIGN, Account, running
 from demo.erp_emulators.netsuite_invoices import open_amounts
 from revenue_assets.posting.erp.netsuite import NetSuiteErp
 from revenue_assets.testing.erp_bench import ErpBench, Fault, FaultyTransport
-from revenue_assets.testing.erp_conformance import ErpConformance, HttpErpConformance
+from revenue_assets.testing.erp_conformance import HttpErpConformance
 from revenue_assets.testing.erp_detail_conformance import DetailBench, DetailConformance
 
 REVERSES = "custbody_ra_reverses"
@@ -86,13 +85,3 @@ class TestNetSuite(_OverSuiteTalk):
 
 class TestNetSuiteByJobs(_OverSuiteTalk):
     mode = "async"
-
-
-class TestNetSuiteJournals(ErpConformance):
-    """As it comes, without `options.details`."""
-
-    @pytest.fixture
-    def bench(self, tmp_path: Path) -> Iterator[ErpBench]:
-        with running(tmp_path) as account:
-            bench = bench_of(account, "sync")
-            yield replace(bench, port=lambda: account.adapter(foreign_fields=FOREIGN, reversal_field=REVERSES))

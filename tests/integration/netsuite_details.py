@@ -25,7 +25,7 @@ def cleared(account: Account) -> Account:
     """The account with empty books, without customers, and with no rules of its own."""
     account.reset()
     account.face.tax, account.face.required, account.face.ignores_apply = Decimal(0), {}, False
-    account.face.approvals = False
+    account.face.approvals, account.face.ar_locked = False, set()
     return account
 
 

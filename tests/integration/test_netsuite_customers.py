@@ -9,8 +9,22 @@ from typing import Any
 import httpx
 import pytest
 from netsuite_account import Account, running
-from netsuite_details import ACME, DUE, accounts, adapter, cleared, document, invoice, master, posted, with_acme, words
+from netsuite_details import (
+    ACME,
+    DUE,
+    accounts,
+    adapter,
+    cleared,
+    document,
+    invoice,
+    items,
+    master,
+    posted,
+    with_acme,
+    words,
+)
 
+from revenue_assets.posting.erp.documents import masters_of
 from revenue_assets.posting.erp.netsuite import NetSuiteErp
 from revenue_assets.posting.erp.port import Customer, ErpError, Master, MasterKey
 from revenue_assets.testing.erp_bench import FaultyTransport
@@ -137,3 +151,24 @@ def test_a_role_without_the_right_makes_nothing(account, erp):
     assert failure.failure_class == "mapping_missing"
     assert "USER_ERROR" in failure.evidence
     account.face.may_write = True
+
+
+def test_an_item_out_of_use_is_not_replaced(account, erp):
+    """Finance deactivated the item: a second one for the same account would go behind its back."""
+    chart = {row["acctnumber"]: str(row["id"]) for row in accounts(account)}
+    subsidiaries = {"items": [{"id": "5"}]}
+    account.face.parties.add("item", {
+        "externalId": "PLAT", "itemId": "PLAT", "incomeAccount": {"id": chart["2100"]}, "isInactive": True,
+        "subsidiary": subsidiaries,
+    })  # fmt: skip
+    assert "Item PLAT is inactive in NetSuite" in words(erp.submit([invoice("INV-1")])[0])
+    assert list(items(account)) == ["PLAT"]
+
+
+def test_without_the_option_only_journals_are_posted(account):
+    erp = account.adapter()
+    sent = invoice("INV-1")
+    assert words(erp.submit([sent])[0]) == f"invalid: Document {sent.key} was not sent: this ERP takes no invoice."
+    failures = erp.ensure(masters_of(sent))
+    assert ({f.failure_class for f in failures.values()}, len(failures)) == ({"unsupported"}, 2)
+    assert not account.face.parties.all("customer")

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from netsuite_account import Account, running
+from netsuite_account import Account, journal, running
 from netsuite_details import (
     ACME,
     DUE,
@@ -235,6 +235,12 @@ def test_an_invoice_in_a_closed_period(account, erp):
     sent = invoice("INV-1")
     assert words(erp.submit([sent])[0]).startswith("period_closed: ")
     account.face.close_period("2026-03", "open")
+    account.face.ar_locked = {"2026-03"}
+    assert words(adapter(account).submit([sent])[0]) == (
+        "period_closed: Period 2026-03 (Mar 2026) is locked for A/R in NetSuite."
+    )
+    assert erp.submit([journal("j1")])[0].state == "posted", "journals may still be posted"
+    account.face.ar_locked = set()
     posted(erp, sent)
 
 

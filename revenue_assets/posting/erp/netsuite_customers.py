@@ -58,10 +58,11 @@ class Customers:
         wanted = {code for code in ids if _EXTERNAL_ID.fullmatch(code)}
         if unknown := sorted(wanted - set(self._customers)):
             rows = self._client.query(
-                "SELECT id, externalid FROM customer "
+                "SELECT id, externalid, subsidiary FROM customer "
                 f"WHERE isinactive = 'F' AND externalid IN ({', '.join(map(literal, unknown))}) ORDER BY id"
             )
             self._customers |= {str(row["externalid"]): str(row["id"]) for row in rows}
+            self._links |= {(str(row["id"]), str(row.get("subsidiary"))) for row in rows}
         return {code: self._customers[code] for code in wanted if code in self._customers}
 
     def item(self, code: str) -> str | None:
@@ -129,14 +130,21 @@ class Customers:
         for line in item_lines(document):
             if self.item_of(line) is not None:
                 continue
-            *_, code = _item_codes(line)
-            known = self._read_items([code]).get(code)
-            if known is not None:
-                state = "is inactive" if not known.is_active else f"is not sold on account {line.account_code}"
-                return _missing(f"Item {code} {state} in NetSuite; correct it there, then replay.")
-            failure = self._make_item(code, line.account_code)
+            failure = self._unusable(line) or self._make_item(_item_codes(line)[-1], line.account_code)
             if failure is not None:
                 return failure
+        return None
+
+    def _unusable(self, line: Line) -> Failure | None:
+        """Why an item that would bring the line to its account must not be made: somebody put it out of use."""
+        account, known = self._masters.account(line.account_code), self._read_items(_item_codes(line))
+        *_, last = _item_codes(line)
+        for code, item in known.items():
+            if item.account == account and not item.is_active:
+                return _missing(f"Item {code} is inactive in NetSuite; activate it, then replay.")
+            if code == last:
+                words = f"Item {code} is not sold on account {line.account_code} in NetSuite"
+                return _missing(f"{words}; correct it there, then replay.")
         return None
 
     def _make_customer(self, master: Master, subsidiary: Subsidiary) -> Failure | None:

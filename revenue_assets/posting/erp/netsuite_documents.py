@@ -117,6 +117,8 @@ class Documents:
             return Failure("mapping_missing", f"NetSuite has no posting period for {document.accounting_date}.")
         if not period.is_open:
             return Failure("period_closed", f"Period {period.name} ({period.label}) is closed or locked in NetSuite.")
+        if document.kind != "journal" and not period.takes_receivables:
+            return Failure("period_closed", f"Period {period.name} ({period.label}) is locked for A/R in NetSuite.")
         return None
 
     def _mapping_gap(self, document: Journal, subsidiary: Subsidiary) -> str | None:

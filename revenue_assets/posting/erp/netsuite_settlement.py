@@ -29,7 +29,8 @@ class Settlement:
         """Posted invoices of the company by number; several under one number are for a person to sort out."""
         subsidiary = self._masters.subsidiary(company)
         found: dict[str, tuple[OpenItem, ...]] = {}
-        for chunk in chunks(sorted(set(references))) if subsidiary is not None else ():
+        wanted = sorted({number for number in references if number.isprintable()}) if subsidiary is not None else []
+        for chunk in chunks(wanted):
             rows = self._client.query(
                 f"SELECT t.id, t.{self.number_column} AS number, t.entity, t.currency, t.foreignamountunpaid, "
                 "MIN(tal.posting) AS posting FROM transaction t "
