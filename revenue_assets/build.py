@@ -23,11 +23,16 @@ from revenue_assets.resources import Platform
 from revenue_assets.runs import progress
 from revenue_assets.schedules import SCHEDULES
 from revenue_assets.sensors import SENSORS
-from revenue_assets.settings import Settings
+from revenue_assets.settings import Settings, SettingsError, running
 
 
 def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     """All definitions. Touches no store, vendor or key: it loads without any outside system running."""
+    known = {automation.name for automation in (*SENSORS, *SCHEDULES)}
+    if unknown := running() - known:
+        raise SettingsError(
+            f"REVENUE_RUNNING names {', '.join(sorted(unknown))}; there are: {', '.join(sorted(known))}."
+        )
     settings = Settings.load()
     settings.prepare()
     company = load_company(settings.config)

@@ -12,16 +12,19 @@ from revenue_assets.checks.reconciliation import CHECK, CODES, reconciliation_ke
 from revenue_assets.partitions import months
 from revenue_assets.replay_job import exception_replay_job
 
+# Their sensors ask again for what came to nothing; a retry of Dagster's besides would be a second run of the same work.
+_NO_RETRIES = {"dagster/max_retries": "0"}
 erp_posting_job = dg.define_asset_job(
     "erp_posting_job",
     selection=dg.AssetSelection.assets(ERP_DOCUMENTS),
     description="Posts what the outbox holds, reads it back and verifies it. Triggered by ready_batches_sensor.",
-    tags={"erp": "all"},
+    tags={"erp": "all", **_NO_RETRIES},
 )
 near_real_time_job = dg.define_asset_job(
     "near_real_time_job",
     selection=dg.AssetSelection.assets(POSTING_BATCHES),
     description="Cuts what posting.yaml delivers near real time. Triggered by near_real_time_sensor.",
+    tags=_NO_RETRIES,
 )
 daily_posting_job = dg.define_asset_job(
     "daily_posting_job",

@@ -13,6 +13,9 @@ from typing import Any
 
 import dagster as dg
 
+from revenue_assets.dead_runs import PROCESS_TAG
+from revenue_assets.store.leases import this_holder
+
 Echo = Callable[[str], None]
 # Dagster's own tags for "these months in one run".
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -121,7 +124,7 @@ def run_job(
     Never raises for a failed step: the outcome says what failed. Blocking checks stop what lies downstream.
     """
     outcome = RunOutcome()
-    run_tags = dict(tags or {})
+    run_tags = dict(tags or {}) | {PROCESS_TAG: this_holder()}
     if first_period:
         run_tags |= {RANGE_START: first_period, RANGE_END: last_period or first_period}
     narrator = _Narrator(echo, outcome)

@@ -3,13 +3,28 @@
 import dagster as dg
 
 from revenue_assets.jobs import monthly_close_job, refresh_job
+from revenue_assets.settings import running
+
+
+def _status(name: str) -> dg.DefaultScheduleStatus:
+    return dg.DefaultScheduleStatus.RUNNING if name in running() else dg.DefaultScheduleStatus.STOPPED
+
 
 daily_refresh_schedule = dg.ScheduleDefinition(
-    name="daily_refresh_schedule", job=refresh_job, cron_schedule="0 5 * * *", execution_timezone="UTC"
+    name="daily_refresh_schedule",
+    job=refresh_job,
+    cron_schedule="0 5 * * *",
+    execution_timezone="UTC",
+    default_status=_status("daily_refresh_schedule"),
 )
 
 
-@dg.schedule(job=monthly_close_job, cron_schedule="0 6 3 * *", execution_timezone="UTC")
+@dg.schedule(
+    job=monthly_close_job,
+    cron_schedule="0 6 3 * *",
+    execution_timezone="UTC",
+    default_status=_status("monthly_close_schedule"),
+)
 def monthly_close_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     """On the third of a month: closes the month before."""
     first = context.scheduled_execution_time.replace(day=1)

@@ -9,6 +9,7 @@
 | `REVENUE_AS_OF` | cut-off date `YYYY-MM-DD` | `as_of` in the home's `demo/world.json`, else today (UTC) |
 | `REVENUE_ENV` | `local` or `deploy` | `local` |
 | `REVENUE_ACTOR` | who acts, in the audit log | the login name of the process |
+| `REVENUE_RUNNING` | sensors and schedules that Dagster starts switched on, comma-separated | none |
 | `REVENUE_AUDIT_ANCHOR` | file with the audit log's head, outside the store | `audit/anchor.jsonl` under the home |
 | `REVENUE_AUDIT_KEY` | Ed25519 private key (PEM) that signs it, `env:NAME` or `file:PATH` | none: unsigned |
 """
@@ -179,6 +180,12 @@ def actor() -> str:
     """Who acts, as the audit log names them: `REVENUE_ACTOR` where a front end has authenticated the person, else the
     login name."""
     return os.environ.get("REVENUE_ACTOR", "").strip() or login()
+
+
+def running() -> frozenset[str]:
+    """Names of the sensors and schedules that are on unless somebody switches them off in Dagster. Dagster keeps what
+    was switched by hand in its home only, so whoever loses the home would lose the posting with it."""
+    return frozenset(name.strip() for name in os.environ.get("REVENUE_RUNNING", "").split(",") if name.strip())
 
 
 def _as_of(home: Path) -> dt.date:

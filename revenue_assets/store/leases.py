@@ -77,6 +77,15 @@ def _start_time(pid: int) -> str | None:
     return None if fields[0] == "Z" else fields[19]
 
 
+def began_at(pid: int) -> float | None:
+    """When a process of this machine began, in seconds since the epoch; None if there is no such process."""
+    ticks = _start_time(pid)
+    if ticks is None:
+        return None
+    booted = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime"))
+    return int(booted.split()[1]) + int(ticks) / os.sysconf("SC_CLK_TCK")
+
+
 def acquire(store: Store, name: str, *, ttl_seconds: float = DEFAULT_TTL_SECONDS, clock: Clock = SYSTEM_CLOCK) -> Lease:
     """Takes the lease with a fence one higher than any before; LeaseHeld if another holder is alive."""
     holder, now = this_holder(), clock.now()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.test_utils import create_run_for_test
 from fake_erp import FakeErp
 from store_kit import AS_OF, House, entry, invoice
 
@@ -17,7 +18,7 @@ from revenue_assets.posting.booking import book
 from revenue_assets.posting.erp.port import Failure
 from revenue_assets.posting.outbox import Limits, drain
 from revenue_assets.resources import Platform
-from revenue_assets.sensors import near_real_time_sensor, ready_batches_sensor
+from revenue_assets.sensors import RELAUNCHES_MAX, WORK_TAG, near_real_time_sensor, ready_batches_sensor
 from revenue_assets.settings import Settings
 from revenue_assets.store import leases
 from revenue_assets.store.clock import SystemClock
@@ -112,6 +113,27 @@ def test_asking_changes_nothing_and_repeats_until_it_is_heard(
     again = keys(instance)
     assert again.keys() == first.keys()
     assert not set(again.values()) & set(first.values())
+
+
+def test_a_run_that_came_to_nothing_is_replaced_at_once_but_not_for_ever(
+    house: House, instance: dg.DagsterInstance, time: Time
+) -> None:
+    """A launch that raised, a worker that died before it began: its run has ended, and its work is still there."""
+    context = dg.build_sensor_context(instance=instance, resources={"platform": Platform()})
+    seen: list[str] = []
+    for _ in range(RELAUNCHES_MAX + 2):
+        request = next(r for r in ready_batches_sensor.evaluate_tick(context).run_requests if r.tags["erp"] == "US Inc")
+        seen.append(str(request.run_key))
+        assert keys(instance)["US Inc"] == request.run_key, "while its run has not ended it is asked for as before"
+        made = create_run_for_test(instance, job_name="erp_posting_job", tags={**request.tags})
+        assert keys(instance)["US Inc"] == request.run_key
+        instance.report_run_failed(made, "the launch raised")
+    assert len(set(seen)) == RELAUNCHES_MAX + 1
+    assert seen[-1] == seen[-2], "a run that always fails waits for the next time slot"
+    assert keys(instance)["DE Inc"].endswith(":0")
+    time.pass_by(600)
+    assert keys(instance)["US Inc"] not in seen
+    assert request.tags[WORK_TAG] == seen[-1].rpartition(":")[0]
 
 
 def test_a_company_at_work_is_not_asked_for_and_then_again_with_the_next_attempt(
