@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import random
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -245,3 +246,27 @@ def test_open_items_pass_the_contract_and_the_staging_fields(account, tmp_path):
     wanted = set(re.findall(r"'\$\.([a-z_]+)'", (STAGING / "stg_erp__move_lines.sql").read_text()))
     for move in read(list(source(account, details=True).pull("move", None, NOW))).values():
         assert all(set(line) == wanted for line in move["lines"])
+
+
+def test_open_amounts_add_up_as_the_account_has_them(account):
+    """By invoice, what lands unreconciled is what NetSuite has open: a seeded mix of parts, wholes and rests."""
+    erp, dice = with_acme(account), random.Random(7)
+    numbers = [f"INV-{n}" for n in range(5)]
+    posted(erp, *(invoice(number) for number in numbers))
+    left = dict.fromkeys(numbers, 120_02)
+    settling = []
+    for n in range(5):
+        chosen = [number for number in dice.sample(numbers, 2) if left[number]]
+        parts = [(number, dice.choice((left[number], dice.randint(1, left[number])))) for number in chosen]
+        for number, amount in parts:
+            left[number] -= amount
+        total = sum(amount for _, amount in parts) + dice.choice((0, 5))
+        if total:
+            settling.append(payment(total, *parts) if dice.random() < 0.6 else credit_note(f"CN-{n}", total, *parts))
+    posted(erp, *settling)
+    landed: dict[str, Decimal] = {}
+    for kind, reference, settles, amount, is_reconciled, _ in receivables(account):
+        number = settles or (reference if kind == "invoice" else "")
+        landed[number] = landed.get(number, Decimal(0)) + (0 if is_reconciled else Decimal(amount))
+    assert {number: landed[number] for number in numbers} == {n: Decimal(x) / 100 for n, x in left.items()}
+    assert 0 < sum(not x for x in left.values()) < len(numbers), "some are paid, some are open"
