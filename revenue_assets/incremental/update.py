@@ -35,9 +35,10 @@ ADDITIVE = ("spot_rates",)
 NUMBERED = {"document_events": "doc_no", "document_event_lines": "doc_no", "line_effects": "doc_no"}
 # Rows named by their event; with the tables above and below, every table that an update knows how to treat.
 BY_EVENT = (
-    "bank_line_matches", "cash_applications", "document_events", "document_lines", "document_schedule", "documents",
-    "event_verdicts", "invoice_advances", "journal_lines", "line_effects", "payment_remainders", "posting_exceptions",
-    "reduction_totals", "settlements", "usage_accruals",
+    "bank_line_matches", "cash_applications", "conditional_receipts", "document_events", "document_lines",
+    "document_schedule", "documents", "event_verdicts", "invoice_advances", "journal_lines", "line_effects",
+    "payment_matches", "payment_reductions", "payment_remainders", "posting_exceptions", "reduction_totals",
+    "settlements", "usage_accruals",
 )  # fmt: skip
 # What local events leave alone: contracts, closings, rates.
 UNTOUCHED = (

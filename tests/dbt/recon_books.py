@@ -36,7 +36,7 @@ REOPENED = {"changed_at": "2026-11-02 09:00:00", "changed_by": "Ada", "approver"
 # These stand in no config file: the catalogue's own owner holds.
 UNCONFIGURED = {"R4", "R14", "R17"}
 ENVELOPE = "event_key varchar, entity_id varchar, accounting_date date, time timestamp, sequence varchar, event_id varchar, recorded_time timestamp, correlation_id varchar"
-BALANCE_TXN = "bt_id varchar, bt_gross bigint, bt_fee bigint, bt_net bigint, bt_currency varchar"
+BALANCE_TXN = "bt_id varchar, bt_gross bigint, bt_fee bigint, bt_net bigint, bt_currency varchar, bt_payout_id varchar"
 
 # Upstream relations with the columns that these layers read: (schema, DDL).
 UPSTREAM: dict[str, tuple[str, str]] = {
@@ -68,6 +68,7 @@ UPSTREAM: dict[str, tuple[str, str]] = {
     "reporting_balances": ("subledger", "entity_id varchar, period varchar, account_role varchar, kind varchar, functional_currency varchar, closing_fc bigint, reporting_currency varchar, closing_rc bigint, activity_rc bigint, is_translated boolean"),
     "contract_balances": ("subledger", "entity_id varchar, source_type varchar, source_id varchar, customer_id varchar, currency varchar, as_of date, liability bigint, liability_current bigint, liability_non_current bigint, asset bigint, rpo bigint, rpo_within_year bigint, rpo_later bigint, rpo_undated bigint"),
     "line_policies": ("subledger", "entity_id varchar, receivable_timing varchar"),
+    "line_effects": ("subledger", "event_key varchar, kind varchar, eff_tax bigint"),
     "bank_line_matches": ("subledger", "event_key varchar, payout_id varchar, amount bigint, part_no integer, group_key varchar"),
     "cash_applications": ("subledger", "entity_id varchar, accounting_date date, payment_id varchar, invoice_id varchar, amount bigint, is_invoice_known boolean"),
     "expected_charges": ("subledger", "entity_id varchar, item_id varchar, subscription_id varchar, kind varchar, service_start date, service_end date, billing_period_start date, billing_period_end date, bill_date date, amount bigint, currency varchar, correlation_id varchar"),

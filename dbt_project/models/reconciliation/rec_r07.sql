@@ -6,6 +6,27 @@ with payouts as (
     where event_type = 'payout.paid' and accounting_date <= {{ as_of_date() }}
 ),
 
+naming as (
+    select entity_id, bt_payout_id, bt_id from {{ ref('can_payments') }}
+    union
+    select entity_id, bt_payout_id, bt_id from {{ ref('can_refunds') }}
+    union
+    select entity_id, bt_payout_id, bt_id from {{ ref('can_dispute_txns') }}
+    union
+    select entity_id, bt_payout_id, bt_id from {{ ref('can_balance_txns_reported') }} where coalesce(bt_type, 'charge') <> 'payout'
+),
+
+-- A payout lists its members; where it does not, they may name it.
+payout_members as (
+    select entity_id, payout_id, bt_id from {{ ref('can_payout_members') }}
+    union
+    select naming.entity_id, naming.bt_payout_id as payout_id, naming.bt_id
+    from naming
+    left join {{ ref('can_payout_members') }} as listed
+        on naming.entity_id = listed.entity_id and naming.bt_payout_id = listed.payout_id
+    where naming.bt_payout_id is not null and listed.payout_id is null
+),
+
 members as (
     select
         payout_members.entity_id,
@@ -14,7 +35,7 @@ members as (
         count(transactions.bt_id) as known_count,
         sum(coalesce(transactions.net, 0)) as amount,
         min(transactions.currency) as currency
-    from {{ ref('can_payout_members') }} as payout_members
+    from payout_members
     left join {{ ref('rec_processor_txns') }} as transactions
         on payout_members.entity_id = transactions.entity_id and payout_members.bt_id = transactions.bt_id
     group by payout_members.entity_id, payout_members.payout_id
