@@ -50,10 +50,14 @@ class Package:
     def text(self, name):
         return self.bytes(name).decode("utf-8")
 
-    def rows(self, name):
-        """A CSV file as dicts. A leading ' only keeps a spreadsheet from running the cell; empty is no value."""
+    def each(self, name):
+        """The rows of a CSV as dicts. A leading ' only keeps a spreadsheet from running the cell; empty is None."""
         reader = csv.DictReader(io.StringIO(self.text(name), newline=""), strict=True)
-        return [{k: None if v == "" else v[1:] if v[0] == "'" else v for k, v in row.items()} for row in reader]
+        for row in reader:
+            yield {k: None if v == "" else v[1:] if v[0] == "'" else v for k, v in row.items()}
+
+    def rows(self, name):
+        return list(self.each(name))
 
 
 def canonical(value):
@@ -412,19 +416,19 @@ def verify(path, public_key=None):
 def trace(path, line_id):
     """What stands around one booked line: the line, its batch and ERP document, its event, its landed records."""
     package = Package(Path(path))
-    line = next((x for x in package.rows("journal/lines.csv") if x["booked_line_id"] == line_id), None)
+    line = next((x for x in package.each("journal/lines.csv") if x["booked_line_id"] == line_id), None)
     if line is None:
         raise Wrong(f"{line_id} is not in journal/lines.csv.")
     found = {"line": line}
-    member = next((m for m in package.rows("posting/members.csv") if m["booked_line_id"] == line_id), None)
+    member = next((m for m in package.each("posting/members.csv") if m["booked_line_id"] == line_id), None)
     if member:
-        batch = next(b for b in package.rows("posting/batches.csv") if b["batch_key"] == member["batch_key"])
+        batch = next(b for b in package.each("posting/batches.csv") if b["batch_key"] == member["batch_key"])
         found["batch"] = {"line_no": member["batch_line_no"], **batch}
-    event = next((e for e in package.rows("sources/events.csv") if e["event_key"] == line["event_key"]), None)
+    event = next((e for e in package.each("sources/events.csv") if e["event_key"] == line["event_key"]), None)
     if event:
         found["event"] = event
         record = event["vendor_record"]
-        found["landed"] = [r for r in package.rows("sources/records.csv") if r["vendor_record"] == record]
+        found["landed"] = [r for r in package.each("sources/records.csv") if r["vendor_record"] == record]
     return found
 
 
