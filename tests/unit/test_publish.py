@@ -215,6 +215,7 @@ def poll(house: House, pipe) -> None:
     pipe.send((polls, torn, unbalanced, broken, sorted(generations)))
 
 
+@pytest.mark.timeout(7200)  # two hundred publishes on a busy machine
 def test_a_reader_every_20_ms_sees_whole_publishes_whatever_is_killed(house):
     """200 kills with REVENUE_TRIALS=full (`make recovery-trials`)."""
     kills, seed = (200, 11) if os.environ.get("REVENUE_TRIALS") == "full" else (8, 11)
