@@ -87,6 +87,9 @@ PROTOCOLS: Mapping[str, Protocol] = {
     "netsuite_details": Protocol(
         "netsuite", lambda server, settle: _netsuite(server, settle, details={}), details=True
     ),
+    "netsuite_details_jobs": Protocol(
+        "netsuite", lambda server, settle: _netsuite(server, settle, "async", details={}), details=True
+    ),
 }
 
 

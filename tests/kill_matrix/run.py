@@ -48,6 +48,7 @@ SHORT: dict[str, dict[str, tuple[str, ...]]] = {
     "netsuite": {"play": ("no_key_late", "everything"), "duel": ("ideal",)},
     "netsuite_jobs": {"play": ("no_key_late",), "duel": ()},
     "netsuite_details": {"play": ("no_key_late",), "duel": ()},
+    "netsuite_details_jobs": {"play": (), "duel": ()},
     "generic_rest_details": {"play": ("no_key_late",), "duel": ()},
 }
 
