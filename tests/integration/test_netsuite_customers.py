@@ -163,6 +163,14 @@ def test_an_item_out_of_use_is_not_replaced(account, erp):
     })  # fmt: skip
     assert "Item PLAT is inactive in NetSuite" in words(erp.submit([invoice("INV-1")])[0])
     assert list(items(account)) == ["PLAT"]
+    _activate(account)
+    posted(erp, invoice("INV-1"))
+    assert sorted(items(account)) == ["PLAT", "gl_2200"]
+
+
+def _activate(account):
+    with account.face.erp.ledger.transaction() as sql:
+        sql.execute("update netsuite_party set body = replace(body, '\"isInactive\": true', '\"isInactive\": false')")
 
 
 def test_without_the_option_only_journals_are_posted(account):

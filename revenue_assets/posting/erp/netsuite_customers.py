@@ -130,6 +130,10 @@ class Customers:
         for line in item_lines(document):
             if self.item_of(line) is not None:
                 continue
+            for code in _item_codes(line):  # no refusal is built on what was kept
+                self._items.pop(code, None)
+            if self.item_of(line) is not None:
+                continue
             failure = self._unusable(line) or self._make_item(_item_codes(line)[-1], line.account_code)
             if failure is not None:
                 return failure

@@ -3,7 +3,7 @@
 An invoice debits the receivable with its total and credits the account of each item; a credit memo the other way round.
 So every line of ours but the receivable is an item line (`netsuite_customers` finds the item), tax included: NetSuite
 must compute no tax of its own. A payment debits one account and credits the receivable; one that moves more accounts
-(a fee, an exchange difference) does not fit it. docs/erp-netsuite.md gives the reasons.
+(a fee, an exchange difference) does not fit it. docs/erp-netsuite-documents.md says more.
 """
 
 from __future__ import annotations
