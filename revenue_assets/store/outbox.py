@@ -160,8 +160,8 @@ def due(connection: Connection, company: str, now: dt.datetime, statuses: Iterab
 def backlog(connection: Connection, company: str, now: dt.datetime) -> tuple[int, dt.datetime | None]:
     """How many live batches of the company a worker could take up now, and when the oldest of them was cut."""
     mine = and_(_of_company(company), B.status.in_(list(state.WORKABLE)), _time_has_come(now))
-    number, oldest = connection.execute(select(func.count(), func.min(B.created_at)).where(mine)).one()
-    return number, oldest
+    row = connection.execute(select(func.count(), func.min(B.created_at).label("oldest")).where(mine)).one()
+    return int(row[0]), row.oldest
 
 
 def _of_company(company: str) -> Any:
@@ -269,7 +269,7 @@ def _lock(connection: Connection, believed: Sequence[Batch], fence: int) -> None
     for part in _chunks([batch.batch_key for batch in believed], 500):
         # In one order for all writers: two that meet wait for each other and do not deadlock.
         query = select(B.batch_key, B.status, B.fence).where(B.batch_key.in_(part)).order_by(B.batch_key)
-        held |= {key: (status, under) for key, status, under in connection.execute(query.with_for_update())}
+        held |= {row.batch_key: (row.status, row.fence) for row in connection.execute(query.with_for_update())}
     for batch in believed:
         # Taken out, so that a second transition of one batch in one call is stale as well.
         if held.pop(batch.batch_key, None) != (batch.status, batch.fence) or batch.fence > fence:
