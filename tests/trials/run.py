@@ -190,7 +190,7 @@ def main() -> int:
         for trial in (named(name) for name in args.only):
             for server in (s for s in trial.on if s in args.server):
                 facts["trials"].append(play(trial, args.count or trial.night, args.seconds, args.seed, server))
-        write(facts, args.report)
+                write(facts, args.report)
         print(markdown(facts))
     else:
         night(args, facts)
