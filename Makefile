@@ -35,6 +35,9 @@ kill-matrix: install  ## posting processes killed over every adapter protocol an
 	@$(BIN)/python tests/kill_matrix/run.py --seeds $(or $(SEEDS),10) --from $(or $(FROM),0) --jobs $(or $(JOBS),1) --report .cache/kill-matrix.json $(ARGS)
 	@$(BIN)/python tests/kill_matrix/run.py --seeds $(or $(SEEDS),10) --from $(or $(FROM),0) --jobs $(or $(JOBS),1) --report .cache/kill-matrix-stopped.json --duel $(ARGS)
 
+daemon-trials: install  ## the real dagster-daemon killed, wiped, lied to: TRIALS=60 seeds of 4 faults from FROM=0
+	@$(BIN)/python tests/daemon_trials/run.py --trials $(or $(TRIALS),60) --from $(or $(FROM),0) --jobs 2 --report .cache/daemon-trials.json $(ARGS)
+
 simulate: install  ## posting under simulated faults: SEEDS=3000 seeds from FROM=0, every promise checked after each step
 	@$(BIN)/python tests/simulation/run.py --seeds $(or $(SEEDS),3000) --from $(or $(FROM),0)
 
