@@ -165,6 +165,25 @@ def test_the_same_books_give_the_same_files_as_folder_and_as_zip(home, package, 
         pack(home, tmp_path / "again.zip")
 
 
+def test_what_cannot_be_read_is_said_and_nothing_is_written(home, tmp_path, monkeypatch):
+    monkeypatch.delenv("REVENUE_AUDIT_KEY", raising=False)
+    hold = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", hold, str(home.warehouse)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "held\n"
+        with pytest.raises(StoreError, match="a run is writing the warehouse; try again"):
+            pack(home, tmp_path / "package")
+        writer.communicate("")
+    (journal,) = (home.journal.lines).glob("b*.parquet")
+    kept = journal.read_bytes()
+    journal.write_bytes(kept + b" ")
+    with pytest.raises(StoreError, match="is not the file that was committed"):
+        pack(home, tmp_path / "package")
+    journal.write_bytes(kept)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_rules_changes_and_approvals_are_there_to_read(package):
     read = verify.Package(package)
     (change,) = read.rows("rules/changes.csv")
