@@ -108,6 +108,12 @@ def test_a_warehouse_without_schedules_is_a_broken_build(house, port, clock):
     assert len(versions(house)) == 2
 
 
+def test_without_a_warehouse_nothing_is_planned(house, port, clock):
+    house.warehouse.unlink()
+    with pytest.raises(StoreError, match="build it first"):
+        planned(house, port, clock)
+
+
 def test_one_line_twice_is_refused(house, port, clock):
     scheduled(house, line("i1", YEAR), line("i1", YEAR, customer_id="cus_2"))
     with pytest.raises(StoreError, match="share one line"):

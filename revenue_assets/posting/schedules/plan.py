@@ -65,14 +65,16 @@ def plan(
     """Plans a version of every schedule that is not what the ERP was last told.
 
     `state` holds entities, accounts, policy and posting policy as Parquet; `ports`: ERP company -> its port, asked for
-    its capabilities alone. Raises StoreError if an entity whose ERP has schedules has none in the warehouse: a broken
-    build, not the end of all its contracts.
+    its capabilities alone. Raises StoreError without a warehouse, and if an entity whose ERP has schedules has none in
+    it: a broken build, not the end of all its contracts.
     """
     with leases.held(store, LEASE, wait_seconds=lease_wait_seconds, clock=clock):
         owned, not_sent = _owned(store, state, ports)
         items = [_unsupported(entity, words) for entity, words in not_sent.items() if words.startswith("The ERP")]
         report = PlanReport(not_sent=not_sent)
         if owned:
+            if not warehouse.exists():
+                raise StoreError(f"there is no warehouse at {warehouse}; build it first.")
             with duckdb.connect(str(warehouse), read_only=True) as connection:
                 report, missing = _plan(store, journal, connection, state, owned, not_sent, tenant, clock)
             items += missing
