@@ -9,14 +9,18 @@ from pathlib import Path
 
 import old_stores
 import pytest
+import schedule_kit
 import test_approvals as same
+from fake_erp import Faults
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from store_kit import FakeClock, House, invoice
 
 from demo.erp import environment, postgres
 from revenue_assets.evidence.books import Files, collect, one_snapshot
-from revenue_assets.store import approvals, audit, exceptions, outbox, periods
+from revenue_assets.posting.schedules.outbox import drain as drain_schedules
+from revenue_assets.posting.steps import Limits
+from revenue_assets.store import approvals, audit, exceptions, outbox, periods, schedule_outbox
 from revenue_assets.store.engine import Store, StoreError, create_store_engine, open_store
 
 FULL = os.environ.get("REVENUE_TRIALS") == "full"
@@ -148,3 +152,25 @@ def test_an_older_store_is_upgraded_with_its_flight(url, revision):
     engine.dispose()
     faults = list(old_stores.ERPS)[old_stores.OLDER.index(revision) % len(old_stores.ERPS)]
     old_stores.prove(old_stores.build(url.replace("/postgres?", f"/{name}?"), revision, faults))
+
+
+def test_versions_of_revenue_schedules_go_the_same_way(tmp_path: Path, url: str) -> None:
+    """Planned, changed while in flight, verified; and the database refuses what the state machine does not have."""
+    house = schedule_kit.built(tmp_path)
+    house.store = open_store(url)
+    clock = FakeClock()
+    erp = schedule_kit.ScheduleErp(clock.now, faults=Faults(drop_after_commit=1.0))
+    for amounts in ({"2026-01": 100, "2026-02": 90}, {"2026-01": 100, "2026-02": 9}):
+        schedule_kit.scheduled(house, schedule_kit.line("i1", amounts), schedule_kit.line("i2", amounts))
+        assert schedule_kit.planned(house, erp, clock).planned == 2
+        drain_schedules(house.store, {"US Inc": erp}, clock=clock, limits=Limits(documents_per_call=1))
+    patient = Limits(max_wait_seconds=60)
+    report = drain_schedules(house.store, {"US Inc": erp}, clock=clock, limits=patient)
+    assert report.is_finished
+    assert {schedule.version for schedule in erp.now_held().values()} == {2}
+    assert {k: n for k, n in schedule_outbox.counts(house.store).items() if n}.keys() <= {"verified", "superseded"}
+    for statement in ("update schedule_updates set version = 9", "delete from schedule_updates",
+                      "update schedule_updates set status = 'dead'", "delete from schedule_attempts"):  # fmt: skip
+        with pytest.raises(DBAPIError), house.store.write() as connection:
+            connection.execute(text(statement))
+    house.store.close()
