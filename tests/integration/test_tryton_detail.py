@@ -214,6 +214,17 @@ def test_a_payment_settles_no_more_than_is_open(
     assert erp.find(DETAIL_COMPANY, [sent[-1].key])[sent[-1].key] == ()
 
 
+def test_a_payment_that_is_there_takes_nothing_from_the_next(
+    erp: TrytonErp, erp_server: ErpServer, customer: Customer
+) -> None:
+    """Sent again after a crash together with the rest of its call: what it settled is not counted twice."""
+    posted(erp, invoice(customer, number := new_key("INV")))
+    first, second = payment(customer, 60_01, (number, 60_01)), payment(customer, 60_01, (number, 60_01))
+    posted(erp, first)
+    assert [o.already_there for o in posted(erp, first, second)] == [True, False]
+    assert state_of(erp_server, number)[:2] == ("paid", "0.00")
+
+
 def test_a_credit_note_settles_its_invoice(erp: TrytonErp, erp_server: ErpServer, customer: Customer) -> None:
     posted(erp, invoice(customer, number := new_key("INV")))
     part, rest = (

@@ -125,13 +125,13 @@ class Submission:
     def _submit_chunk(self, company: str, documents: Sequence[Journal]) -> dict[str, Outcome]:
         """Looks, creates what is missing, posts what is not posted. Never raises for what the ERP does."""
         try:
-            refused = self.preflight(documents)
-            sound = [document for document in documents if document.key not in refused]
-            outcomes = {key: Outcome(key, failure=failure) for key, failure in refused.items()}
-            outcomes |= self._already_there(company, documents)
+            outcomes = self._already_there(company, documents)
+            # What is there has settled already: it takes nothing from what is open for the others.
+            refused = self.preflight([document for document in documents if document.key not in outcomes])
+            outcomes |= {key: Outcome(key, failure=failure) for key, failure in refused.items()}
         except ErpError as error:
             return {document.key: Outcome(document.key, failure=error.failure) for document in documents}
-        made = self._create(company, [d for d in sound if d.key not in outcomes])
+        made = self._create(company, [d for d in documents if d.key not in outcomes])
         left = [o for o in outcomes.values() if o.state == "created" and o.failure is None]
         outcomes |= made
         by_key = {document.key: document for document in documents}
