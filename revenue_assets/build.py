@@ -28,7 +28,7 @@ from revenue_assets.settings import Settings, SettingsError, running
 
 def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     """All definitions. Touches no store, vendor or key: it loads without any outside system running."""
-    known = {automation.name for automation in (*SENSORS, *SCHEDULES)}
+    known = {sensor.name for sensor in SENSORS} | {schedule.name for schedule in SCHEDULES}
     if unknown := running() - known:
         raise SettingsError(
             f"REVENUE_RUNNING names {', '.join(sorted(unknown))}; there are: {', '.join(sorted(known))}."
