@@ -144,6 +144,7 @@ def main() -> int:
         prepare(args, Path(folder))
         for result in trials(args, Path(folder)):
             results.append(result)
+            print(f"seed {result.seed} ({result.seconds:.0f} s): {', '.join(result.faults)}", flush=True)
             if result.broken:
                 print(f"BROKEN: {result}\n  repeat: python {os.path.relpath(__file__)} --seed {result.seed} --faults"
                       f" {args.faults} --defs {args.defs}", flush=True)  # fmt: skip
