@@ -176,18 +176,19 @@ def _outside_account(person: TrytonRpc, company: int) -> int:
 
 
 def _altered(erp: server.Erp, store: Store, chosen_file: Path, instruction: dict[str, Any]) -> Planted:
-    """Two lines of one verified batch's move get more, in the database, past every control of the ERP."""
+    """Two lines of one verified batch's move get more, in the database, past every control of the ERP. What an invoice
+    of its own opens stands there in one line."""
     chosen: dict[str, str] = json.loads(chosen_file.read_text()) if chosen_file.exists() else {}
     batch, debit, credit = _batch_to_alter(store, instruction, chosen.get(instruction["id"]))
     truth.write_json(chosen_file, chosen | {instruction["id"]: batch.batch_key})
     connection = psycopg2.connect(erp.dsn)
     try:
         with connection, connection.cursor() as cursor:
-            cursor.execute("select id from account_move where description = %s", (batch.batch_key,))
+            cursor.execute(_MOVE, {"key": batch.batch_key})
             moves = cursor.fetchall()
             if len(moves) != 1:
                 raise PlantError(f"The ERP has {len(moves)} moves with key {batch.batch_key}.")
-            for side, line, sent in (("debit", debit, debit.debit_fc), ("credit", credit, credit.credit_fc)):
+            for side, line, sent in (("debit", *debit), ("credit", *credit)):
                 raised = sent + instruction["delta_minor"]
                 cursor.execute(_LINE_TO_ALTER[side], (moves[0][0], line.account_code, _major(sent), _major(raised)))
                 found = cursor.fetchone()
@@ -201,6 +202,11 @@ def _altered(erp: server.Erp, store: Store, chosen_file: Path, instruction: dict
     return Planted(instruction["id"], instruction["kind"], batch.batch_key)
 
 
+# The key stands on the journal, or on the invoice whose journal it is.
+_MOVE = (
+    "select id from account_move where description = %(key)s "
+    "union select move from account_invoice where description = %(key)s and move is not null"
+)
 # The line as it was sent, or as an earlier, killed run of this left it.
 _LINE_TO_ALTER = {
     side: (
@@ -212,8 +218,11 @@ _LINE_TO_ALTER = {
 _ALTER_LINE = {side: f"update account_move_line set {side} = %s where id = %s" for side in ("debit", "credit")}
 
 
-def _batch_to_alter(store: Store, instruction: dict[str, Any], chosen: str | None) -> tuple[Any, Any, Any]:
-    """The first verified batch (by key) of the entity, month and event class that has both lines; or the one chosen."""
+def _batch_to_alter(
+    store: Store, instruction: dict[str, Any], chosen: str | None
+) -> tuple[Any, tuple[Any, int], tuple[Any, int]]:
+    """The first verified batch (by key) of the entity, month and event class that has both lines; or the one chosen.
+    With the lines and their amounts as the ERP was sent them."""
     wanted = (
         select(posting_batches)
         .where(
@@ -235,8 +244,12 @@ def _batch_to_alter(store: Store, instruction: dict[str, Any], chosen: str | Non
             ).all()
             debit = _line(lines, instruction["debit_role"], "debit_fc")
             credit = _line(lines, instruction["credit_role"], "credit_fc")
-            if debit is not None and credit is not None:
-                return batch, debit, credit
+            if debit is None or credit is None:
+                continue
+            sent = debit.debit_fc
+            if json.loads(batch.document_json).get("kind") == "invoice":
+                sent = sum(x.debit_fc - x.credit_fc for x in lines if x.account_role == debit.account_role)
+            return batch, (debit, sent), (credit, credit.credit_fc)
     wish = f"{instruction['event_class']} batch of {instruction['entity']} {instruction['month']}"
     raise PlantError(f"There is no verified {wish} to alter.")
 

@@ -54,7 +54,8 @@ class Said:
 
 @dataclass(frozen=True)
 class Move:
-    """One journal of the ERP as the ERP tells it: lines are (account code, debit, credit, text), in its order."""
+    """One journal of the ERP as the ERP tells it: lines are (account code, debit, credit, text), in its order;
+    `customers` are the names on them."""
 
     company: str
     description: str
@@ -62,6 +63,7 @@ class Move:
     state: str
     journal: str
     lines: tuple[tuple[str, Decimal, Decimal, str], ...]
+    customers: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -238,14 +240,18 @@ def _moves_of(person: TrytonRpc, company: int, name: str) -> Iterator[Move]:
     of_invoice = {f"account.invoice,{row['id']}": row["description"] for row in invoices}
     heads = person.search_read("account.move", [["company", "=", company]], fields, context, order=[["id", "ASC"]])
     lines: dict[int, list[tuple[str, Decimal, Decimal, str]]] = {}
+    customers: dict[int, set[str]] = {}
     for line in person.search_read(
         "account.move.line", [["move.company", "=", company]],
-        ["move", "account.code", "debit", "credit", "description"], context, order=[["id", "ASC"]],
+        ["move", "account.code", "debit", "credit", "description", "party.name"], context, order=[["id", "ASC"]],
     ):  # fmt: skip
         text = (line["account."]["code"], line["debit"], line["credit"], line["description"] or "")
         lines.setdefault(line["move"], []).append(text)
+        if line["party."]:
+            customers.setdefault(line["move"], set()).add(line["party."]["name"])
     for head in heads:
         key = of_invoice.get(head["origin"], head["description"]) or ""
         yield Move(
-            name, key, head["number"] or "", head["state"], head["journal."]["code"], tuple(lines.get(head["id"], ()))
-        )
+            name, key, head["number"] or "", head["state"], head["journal."]["code"], tuple(lines.get(head["id"], ())),
+            tuple(sorted(customers.get(head["id"], ()))),
+        )  # fmt: skip

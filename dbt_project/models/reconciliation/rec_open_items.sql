@@ -85,6 +85,8 @@ erp_lines as (
         coalesce(lines.settles, case when erp_documents.document_kind is not null then erp_documents.reference end) as number,
         case when lines.is_reconciled then 0 else lines.debit - lines.credit end as open_amount,
         erp_documents.document_number,
+        case when erp_documents.document_kind in ('invoice', 'credit_note') then posted.batch_key end as batch_key,
+        lines.is_reconciled,
         erp_documents.document_kind = 'invoice' and posted.batch_key is not null as is_ours,
         posted.batch_key is null as is_foreign
     from erp_documents
@@ -96,16 +98,59 @@ erp_lines as (
     where lines.customer_id is not null
 ),
 
+sent as (
+    select
+        batch_key,
+        sum(debit_fc - credit_fc) as amount
+    from {{ state('posting_batch_lines') }}
+    where account_role = 'accounts_receivable'
+    group by batch_key
+),
+
+-- What somebody changed on an invoice or credit note of ours is an item of rec_r04 already (altered), not an open amount.
+changed as (
+    select
+        erp_lines.entity_id,
+        erp_lines.number,
+        erp_lines.batch_key,
+        sum(erp_lines.open_amount) - any_value(sent.amount) as amount
+    from erp_lines
+    inner join sent on erp_lines.batch_key = sent.batch_key
+    group by erp_lines.entity_id, erp_lines.number, erp_lines.batch_key
+    having not bool_or(erp_lines.is_reconciled)
+),
+
+by_number as (
+    select
+        entity_id,
+        number,
+        sum(open_amount) as open_amount,
+        max(case when is_ours then document_number end) as document_number,
+        max(case when is_foreign then document_number end) as foreign_number
+    from erp_lines
+    group by entity_id, number
+),
+
+changes as (
+    select
+        entity_id,
+        number,
+        sum(amount) as amount
+    from changed
+    group by entity_id, number
+),
+
 in_erp as (
     select
         numbers.entity_id,
         numbers.invoice_id,
-        cast(sum(erp_lines.open_amount) as bigint) as open_amount,
+        cast(sum(by_number.open_amount - coalesce(changes.amount, 0)) as bigint) as open_amount,
         max(numbers.number) as number,
-        max(case when erp_lines.is_ours then erp_lines.document_number end) as document_number,
-        max(case when erp_lines.is_foreign then erp_lines.document_number end) as foreign_number
-    from erp_lines
-    inner join numbers on erp_lines.entity_id = numbers.entity_id and erp_lines.number = numbers.number
+        max(by_number.document_number) as document_number,
+        max(by_number.foreign_number) as foreign_number
+    from by_number
+    inner join numbers on by_number.entity_id = numbers.entity_id and by_number.number = numbers.number
+    left join changes on by_number.entity_id = changes.entity_id and by_number.number = changes.number
     group by numbers.entity_id, numbers.invoice_id
 ),
 
