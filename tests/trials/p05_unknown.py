@@ -37,7 +37,8 @@ FAULTS = Behaviour(
     remembers_keys=False, index_lag=LAG, late_commit=LATE, gateway=0.35, drop_after_commit=0.25, storm_before=0.05,
     storm_after=0.15, throttle=0.02,
 )  # fmt: skip
-JOURNALS_PER_HOUSE = 2_000
+# Few, because a house that was begun is played to its end: an outcome that still settles is neither right nor wrong.
+JOURNALS_PER_HOUSE = 200
 DEATH = 0.03
 LIMITS = Limits(attempts_max=100)
 
@@ -90,7 +91,7 @@ def one_house(ground: Ground, journals: int, number: int, result: Outcome) -> No
         except Killed:
             result.count("posters that died")
             continue
-        if report.is_finished or ground.is_over:
+        if report.is_finished:
             break
         clock.sleep(30)
     judge(house, face, result)
