@@ -84,7 +84,8 @@ def journal_of(batch: Batch, key_length_max: int) -> Journal:
 
 def _line(line: dict[str, Any], functional_currency: str) -> Line:
     words = [line["account_role"], line["product_family"] or "", "prior period" if line["prior_period"] else ""]
-    text = f"{' '.join(w for w in words if w)} ({line['member_count']} lines)"
+    count = line["member_count"]
+    text = f"{' '.join(w for w in words if w)} ({count} {'line' if count == 1 else 'lines'})"
     dimensions = {k: str(v) for k, v in line["dimensions"].items()}
     if line["product_family"]:
         dimensions["product_family"] = line["product_family"]
