@@ -25,7 +25,7 @@ from revenue_assets.sources.netsuite_faults import NetSuiteFault, answer_fault, 
 RECORDS = "/services/rest/record/v1"
 SUITEQL = "/services/rest/query/v1/suiteql"
 CONNECT_SECONDS_MAX = 10.0
-READ_TRIES_MAX = 3
+READ_TRIES_MAX = 5
 # The account's concurrency is shared with all its integrations: a short wait for a free place is no failure.
 THROTTLE_SECONDS_MAX = 2.0
 # The vendor's bounds: rows of one page, rows of one query.

@@ -17,6 +17,7 @@ from revenue_assets.domain.config_erp import NetSuiteOptions
 from revenue_assets.posting.erp.netsuite import NetSuiteErp
 from revenue_assets.posting.erp.port import ErpError, Line, Outcome
 from revenue_assets.sources.netsuite_auth import Certificate
+from revenue_assets.sources.netsuite_client import READ_TRIES_MAX
 
 CANARY = "canary-3f9a1c77-never-in-a-log"
 
@@ -132,7 +133,7 @@ def test_a_refusal_is_unknown_while_nobody_can_look(account, erp, monkeypatch):
     """It may be the refusal of a second copy: calling it invalid would lose sight of the first."""
     erp.submit([journal("k0")])
     answering(account, monkeypatch, "POST", "journalentry", envelope(400, "USER_ERROR"))
-    answering(account, monkeypatch, "GET", "journalentry", *[Response(503, "")] * 3)
+    answering(account, monkeypatch, "GET", "journalentry", *[Response(503, "")] * READ_TRIES_MAX)
     assert failed(erp.submit([journal("k1")])) == "uncertain"
 
 
