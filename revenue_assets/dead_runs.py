@@ -7,18 +7,21 @@ hold its pool and its place in the queue until `max_runtime_seconds`. Here the p
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.storage.runs.sqlite import SqliteRunStorage
+from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from revenue_assets.store import leases
 
 # Run tag: who executes a run that no daemon launched (`leases.this_holder`).
 PROCESS_TAG = "revenue/process"
-# From "starting" until the run worker has said its process id; the import of Dagster takes most of it.
+# A launch is younger than this until its code server is known, and that one's process until it has said its id.
 START_SECONDS = 30.0
 # A process that began this long after it had reported itself is another one with the same id.
 CLOCK_SECONDS = 2.0
@@ -52,10 +55,24 @@ def _dead(instance: dg.DagsterInstance) -> Iterator[tuple[dg.DagsterRun, str]]:
                 yield run, f"Its process {pid} is gone without having told how the run ended."
         elif run.status == dg.DagsterRunStatus.STARTING:
             launched = instance.get_run_stats(run.run_id).launch_time
-            if launched is not None and time.time() - launched > START_SECONDS:
-                yield run, f"No process has begun it within {START_SECONDS:.0f} s; whoever launched it has died."
+            if launched is not None and time.time() - launched > START_SECONDS and not _is_being_started(run):
+                yield run, f"No process has begun it within {START_SECONDS:.0f} s, and whoever launched it is gone."
         elif leases.holder_is_dead(run.tags.get(PROCESS_TAG, "")):
             yield run, "The command that executed it is gone without having told how the run ended."
+
+
+def _is_being_started(run: dg.DagsterRun) -> bool:
+    """Whether the code server that was to start it answers; that one watches the start, however slow the machine is."""
+    from dagster._grpc.client import DagsterGrpcClient
+
+    if GRPC_INFO_TAG not in run.tags:
+        return False
+    known = json.loads(run.tags[GRPC_INFO_TAG])
+    try:
+        DagsterGrpcClient(**known).ping("")
+    except DagsterUserCodeUnreachableError:
+        return False
+    return True
 
 
 def _reported(instance: dg.DagsterInstance, run_id: str) -> tuple[int, float] | None:

@@ -6,12 +6,14 @@ Nobody watches the workers: one that dies is noticed by what the platform ships,
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from collections.abc import Mapping
 from typing import Any
 
 from dagster._core.launcher import LaunchRunContext, RunLauncher
+from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._serdes import ConfigurableClass
 from dagster._serdes.config_class import ConfigurableClassData
 
@@ -37,11 +39,19 @@ class ForkedWorkers(RunLauncher, ConfigurableClass):
         return cls(inst_data)
 
     def launch_run(self, context: LaunchRunContext) -> None:
-        """Returns when the worker has been forked; raises ConnectionError if nobody is there to do it."""
+        """Returns when the worker has been forked; raises ConnectionError if nobody is there to do it. As Dagster's own
+        does, it notes first which code server is responsible."""
+        run = context.dagster_run
+        assert context.workspace is not None
+        assert run.remote_job_origin is not None
+        name = run.remote_job_origin.repository_origin.code_location_origin.location_name
+        client = context.workspace.get_code_location(name).client  # type: ignore[attr-defined]
+        known = json.dumps({"host": client.host, "socket": client.socket})
+        self._instance.add_run_tags(run.run_id, {GRPC_INFO_TAG: known})
         with socket.socket(socket.AF_UNIX) as player:
             player.settimeout(30)
             player.connect(os.environ[ADDRESS])
-            player.sendall(context.dagster_run.run_id.encode())
+            player.sendall(run.run_id.encode())
             if not player.recv(1):
                 raise ConnectionError("the player of the trial did not fork a run worker")
 

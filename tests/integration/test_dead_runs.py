@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster._core.events import DagsterEvent, DagsterEventType, EngineEventData
+from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._core.test_utils import create_run_for_test
+from dagster._grpc.client import DagsterGrpcClient
 
 from revenue_assets import dead_runs
 from revenue_assets.build import build_defs
@@ -91,6 +94,22 @@ def test_a_launch_that_nobody_finishes_is_given_time(
     monkeypatch.setattr(dead_runs, "START_SECONDS", 0.0)
     (told,) = fail_dead_runs(instance)
     assert "No process has begun it" in told
+    assert status_of(instance, made) == dg.DagsterRunStatus.FAILURE
+
+
+def test_a_slow_start_is_its_code_servers_business_as_long_as_that_one_answers(
+    instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_runs, "START_SECONDS", 0.0)
+    made = run(instance, dg.DagsterRunStatus.STARTING)
+    instance.add_run_tags(
+        made.run_id, {GRPC_INFO_TAG: json.dumps({"host": "localhost", "socket": str(tmp_path / "s")})}
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(DagsterGrpcClient, "ping", lambda self, echo: {"echo": echo})
+        assert fail_dead_runs(instance) == []
+    (told,) = fail_dead_runs(instance)  # nobody listens at that socket
+    assert "whoever launched it is gone" in told
     assert status_of(instance, made) == dg.DagsterRunStatus.FAILURE
 
 
