@@ -27,7 +27,7 @@ BEHAVIOURS = ("ideal", "unique_id", "no_key_late", "everything")
 SENSOR = "ready_batches_sensor"
 TICKS_MAX = 2
 STRIKE_SECONDS_MAX = 60.0
-FINISH_SECONDS_MAX = 300.0
+FINISH_SECONDS_MAX = 900.0
 UNFINISHED_RUNS = "select count(*) from runs where status not in ('SUCCESS', 'FAILURE', 'CANCELED')"
 
 
@@ -155,7 +155,7 @@ class Trial:
         """The last daemon, undisturbed, until all is verified and Dagster knows of nothing unfinished."""
         self._start(None)
         if not self._until(self._is_done, FINISH_SECONDS_MAX):
-            runs = self._ask(self.machine.home / "history" / "runs.db", "select job_name, status, run_id from runs")
+            runs = self._ask(self.machine.home / "history" / "runs.db", "select pipeline_name, status, run_id from runs")
             raise TimeoutError(f"not done after {FINISH_SECONDS_MAX:.0f} s: batches {self._batches()}, runs {runs}")
         self._ended()
 
