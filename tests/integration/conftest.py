@@ -9,8 +9,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "dbt"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
 from erp_fixture import erp_server
+from generic_ledgers import drop, ledger, rest
 
-__all__ = ["erp_server"]
+__all__ = ["drop", "erp_server", "ledger", "rest"]
 
 # Longer trials are collected when they are asked for.
 collect_ignore = [] if os.environ.get("REVENUE_TRIALS") == "full" else ["test_demo_trials.py", "test_added_entity.py"]
