@@ -39,7 +39,15 @@ repeated as (
     having count(*) > 1
 ),
 
--- The computed line of the same content, if its entry is still computed so.
+-- What is computed under an entry's hash. By content, because the hash does not stand for how its lines are numbered.
+computed_entries as (
+    select distinct entry_key, entry_hash from {{ ref('journal_lines') }}
+),
+
+computed_lines as (
+    select distinct entry_key, entry_hash, entity_id, account_role, currency, amount_tc, amount_fc from {{ ref('journal_lines') }}
+),
+
 judged as (
     select
         placed.booked_line_id,
@@ -47,15 +55,9 @@ judged as (
         placed.batch_key,
         case
             when repeated.booked_line_id is not null then 'repeated'
-            when
-                computed.line_key is not null
-                and (
-                    computed.amount_tc * placed.sign <> placed.amount_tc or computed.amount_fc * placed.sign <> placed.amount_fc
-                    or computed.account_role <> placed.account_role or computed.currency <> placed.currency
-                    or computed.entity_id <> placed.entity_id
-                )
-                then 'altered: booked ' || cast(placed.amount_fc as varchar) || ', computed ' || cast(computed.amount_fc * placed.sign as varchar)
-            when computed.line_key is null and entries.amount_fc <> 0 then 'altered: its entry does not balance'
+            when computed_entries.entry_key is not null and computed_lines.entry_key is null
+                then 'altered: its entry has no such line of ' || cast(placed.amount_fc as varchar) || ' on ' || placed.account_role
+            when computed_entries.entry_key is null and entries.amount_fc <> 0 then 'altered: its entry does not balance'
             when placed.batch_key is null and entries.first_batch is not null then 'left out of batch ' || entries.first_batch
             when entries.first_batch <> entries.last_batch
                 then 'its entry is in batches ' || entries.first_batch || ' and ' || entries.last_batch
@@ -68,8 +70,13 @@ judged as (
         on placed.booking_id = entries.booking_id and placed.entry_key = entries.entry_key
         and placed.entry_hash = entries.entry_hash and placed.sign = entries.sign and placed.generation = entries.generation
     left join repeated on placed.booked_line_id = repeated.booked_line_id
-    left join {{ ref('journal_lines') }} as computed
-        on placed.entry_key = computed.entry_key and placed.entry_hash = computed.entry_hash and placed.line_no = computed.line_no
+    left join computed_entries
+        on placed.entry_key = computed_entries.entry_key and placed.entry_hash = computed_entries.entry_hash
+    left join computed_lines
+        on placed.entry_key = computed_lines.entry_key and placed.entry_hash = computed_lines.entry_hash
+        and placed.entity_id = computed_lines.entity_id and placed.account_role = computed_lines.account_role
+        and placed.currency = computed_lines.currency and placed.amount_tc * placed.sign = computed_lines.amount_tc
+        and placed.amount_fc * placed.sign = computed_lines.amount_fc
     left join batch_lines as lines on placed.batch_key = lines.batch_key and placed.batch_line_no = lines.line_no
 ),
 
