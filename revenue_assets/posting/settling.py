@@ -142,7 +142,8 @@ with timed as (
     select
         e.entry_id, e.event_class, p.is_closed,
         s.* exclude (entity_id, event_class, scopes) replace (
-            if(s.posting_kind = 'detail' and e.posting_period < s.detail_from, 'summary', s.posting_kind) as posting_kind
+            if(s.posting_kind = 'detail' and e.posting_period < s.detail_from, 'summary', s.posting_kind)
+                as posting_kind
         ),
         s.posting_kind = 'deferred' and coalesce(s.release_on::date > $as_of::date, true) as is_deferred,
         p.is_over or case s.delivery_mode
