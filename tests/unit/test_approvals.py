@@ -10,7 +10,7 @@ import duckdb
 import pytest
 from click.testing import CliRunner, Result
 from fake_erp import FakeErp
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from store_kit import AS_OF, FakeClock, House, invoice
 
@@ -224,14 +224,17 @@ def test_sql_around_the_functions_ends_where_they_do(house):
         (COPY.format(status="planned", limit="null"), "is cut as awaiting_approval"),
         (COPY.format(status="planned", limit="100000"), "is cut as awaiting_approval"),
     ):
+        # A batch comes after its lines.
+        before = ("pragma defer_foreign_keys = on", COPY_LINES) if statement.startswith("insert") else ()
         with pytest.raises(DBAPIError, match=words), house.store.write() as connection:
-            if statement.startswith("insert"):
-                # A batch comes after its lines.
-                connection.execute(text("pragma defer_foreign_keys = on"))
-                connection.execute(text(COPY_LINES), {"key": key})
-            connection.execute(text(statement), {"key": key})
+            _execute(connection, (*before, statement), key)
     with pytest.raises(DBAPIError, match="its maker, entity"), house.store.write() as connection:
         connection.execute(text(SIGN), SIGNED | {"key": key})  # it waits no longer
+
+
+def _execute(connection: Connection, statements: tuple[str, ...], key: str) -> None:
+    for statement in statements:
+        connection.execute(text(statement), {"key": key} if ":key" in statement else {})
 
 
 COPY_LINES = """insert into posting_batch_lines (batch_key, line_no, account_role, account_code, currency, amount_tc,
