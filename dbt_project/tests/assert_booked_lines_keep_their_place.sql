@@ -41,11 +41,11 @@ repeated as (
 
 -- What is computed under an entry's hash. By content, because the hash does not stand for how its lines are numbered.
 computed_entries as (
-    select distinct entry_key, entry_hash from {{ ref('journal_lines') }}
+    select distinct entry_key, entry_hash from {{ ref('rec_computed_lines') }}
 ),
 
 computed_lines as (
-    select distinct entry_key, entry_hash, entity_id, account_role, currency, amount_tc, amount_fc from {{ ref('journal_lines') }}
+    select entry_key, entry_hash, entity_id, account_role, currency, amount_tc, amount_fc from {{ ref('rec_computed_lines') }}
 ),
 
 judged as (
