@@ -155,7 +155,9 @@ class Trial:
         """The last daemon, undisturbed, until all is verified and Dagster knows of nothing unfinished."""
         self._start(None)
         if not self._until(self._is_done, FINISH_SECONDS_MAX):
-            runs = self._ask(self.machine.home / "history" / "runs.db", "select pipeline_name, status, run_id from runs")
+            runs = self._ask(
+                self.machine.home / "history" / "runs.db", "select pipeline_name, status, run_id from runs"
+            )
             raise TimeoutError(f"not done after {FINISH_SECONDS_MAX:.0f} s: batches {self._batches()}, runs {runs}")
         self._ended()
 

@@ -36,7 +36,7 @@ WORDS = [
     "a deferred item needs reason",
     "live_from belongs to posting_mode live",
     "release_on must be a quoted day",
-    'detail_from must be a quoted period such as "2026-11"; it is \'2026-9\'',
+    "detail_from must be a quoted period such as \"2026-11\"; it is '2026-9'",
     "detail_from belongs to posting_kind detail",
     "Fix: did you mean 'posting_kind'?",
     "delivery_mode is already set for the same scope in row 1",
