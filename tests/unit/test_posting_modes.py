@@ -217,7 +217,8 @@ def test_small_lines_merge_into_the_family_default(tmp_path: Path) -> None:
 
 def test_without_posting_yaml_a_document_is_what_it_always_was(house: House) -> None:
     """The key of a batch comes from this text: one character of it, and everything would be posted again."""
-    house.should(entry("e", "2026-01-05", ("accounts_receivable", 119), ("revenue", -100), ("tax_liability", -19)))
+    legs = (("accounts_receivable", 119), ("revenue", -100), ("tax_liability", -19))
+    house.should(entry("e", "2026-01-05", *legs, policy="policy-1"))
     (key,) = run(house).batch_keys
     (batch,) = outbox.all_batches(house.store)
     assert key == "fc6ebc09ca3c748ba2d26537967765b5"  # pragma: allowlist secret
