@@ -61,6 +61,15 @@ def house(tmp_path_factory: pytest.TempPathFactory, url: str) -> Iterator[House]
     house.store.close()
 
 
+def another_database(url: str, name: str) -> str:
+    """The address of a new, empty database on the same server."""
+    engine = create_store_engine(url)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"create database {name}"))
+    engine.dispose()
+    return url.replace("/postgres?", f"/{name}?")
+
+
 def as_login(url: str, login: str) -> Store:
     return Store(create_store_engine(url.replace(f"{postgres.SUPERUSER}@", f"{login}@")), actor=login)
 
@@ -145,19 +154,14 @@ def test_the_evidence_of_a_period_is_read_from_one_snapshot(house, url):
 @pytest.mark.parametrize("revision", old_stores.OLDER if FULL else [old_stores.OLDER[0], old_stores.OLDER[-1]])
 def test_an_older_store_is_upgraded_with_its_flight(url, revision):
     """As on SQLite (test_upgrades.py): posts to the end, nothing twice, nothing lost."""
-    name = f"older_{revision}"
-    engine = create_store_engine(url)
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"create database {name}"))
-    engine.dispose()
     faults = list(old_stores.ERPS)[old_stores.OLDER.index(revision) % len(old_stores.ERPS)]
-    old_stores.prove(old_stores.build(url.replace("/postgres?", f"/{name}?"), revision, faults))
+    old_stores.prove(old_stores.build(another_database(url, f"older_{revision}"), revision, faults))
 
 
 def test_versions_of_revenue_schedules_go_the_same_way(tmp_path: Path, url: str) -> None:
     """Planned, changed while in flight, verified; and the database refuses what the state machine does not have."""
     house = schedule_kit.built(tmp_path)
-    house.store = open_store(url)
+    house.store = open_store(another_database(url, "schedules"))
     clock = FakeClock()
     erp = schedule_kit.ScheduleErp(clock.now, faults=Faults(drop_after_commit=1.0))
     for amounts in ({"2026-01": 100, "2026-02": 90}, {"2026-01": 100, "2026-02": 9}):
