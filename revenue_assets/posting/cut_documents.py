@@ -13,6 +13,7 @@ from revenue_assets.domain import posting_state
 from revenue_assets.domain.calendars import MONTHS, Calendar
 from revenue_assets.posting import batches_sql as sql
 from revenue_assets.posting import details
+from revenue_assets.posting.erp.open_items import ORDER
 from revenue_assets.store import outbox
 from revenue_assets.store.audit import canonical
 from revenue_assets.store.engine import StoreError
@@ -41,9 +42,11 @@ def documents(
         heads = {row["entry_id"]: row | {"applies_to": []} for row in _dicts(connection, details.DOCUMENTS)}
         for row in _dicts(connection, details.APPLICATIONS):
             heads[row.pop("entry_id")]["applies_to"].append(row)
+    # What settles is sent after what it settles, so it is also stored after it: batches go in the order of the outbox.
+    in_order = sorted(grouped.items(), key=lambda item: ORDER.index(item[1][0]["kind"]))
     return [
         {"document_no": number, **_document(rows, heads.get(rows[0]["detail_id"]), tenant, as_of, own, mode)}
-        for number, rows in grouped.items()
+        for number, rows in in_order
     ]
 
 

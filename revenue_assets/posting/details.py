@@ -166,13 +166,18 @@ select
 from candidate as d
 left join customer_fact as f using (customer_id)
 """
+# On an invoice or credit note these are owed, owed on or settled with; everything else was sold.
+_NOT_SOLD = """(
+    'accounts_receivable', 'tax_liability', 'customer_balance', 'external_customer_balance', 'unapplied_cash',
+    'refund_liability', 'currency_exchange', 'fx_gain', 'fx_loss', 'payment_difference'
+)"""
 # Lines of what was sold carry the ERP's item; every line keeps to its source line, as the customer's document shows it.
-ITEMS = """
+ITEMS = f"""
 create or replace temp table coded as
 with sold as (
     select
         c.booked_line_id, d.kind <> 'cash_application' and c.product_family is not null
-        and c.account_role not in ('accounts_receivable', 'tax_liability') as is_sale,
+        and c.account_role not in {_NOT_SOLD} as is_sale,
         if(c.account_role = 'accounts_receivable', c.document_id, c.document_line_id) as source_line,
         coalesce(own.item, general.item) as item
     from coded as c

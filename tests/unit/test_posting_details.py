@@ -110,6 +110,33 @@ def test_events_become_the_erps_documents(house: House) -> None:
     }  # fmt: skip
 
 
+def test_what_settles_is_stored_after_what_it_settles(house: House) -> None:
+    """Batches are sent in the order of the outbox, a call's worth at a time: a payment in an earlier call than its
+    invoice would be refused."""
+    house.should(
+        *(sold(key, f"2026-01-{day:02d}", 100, 19) for key, day in zip("zyxwv", range(5, 10), strict=True)),
+        *(settled(f"p{key}", "2026-01-20", f"in_{key}", 19, "payment.settled", "payment") for key in "zyxwv"),
+        *(settled(f"c{key}", "2026-01-25", f"in_{key}", 10, "credit_note.issued", "credit_note") for key in "zyxwv"),
+    )
+    run(house)
+    kinds = [d["kind"] for d in documents(house)]
+    assert kinds == ["invoice"] * 5 + ["credit_note"] * 5 + ["cash_application"] * 5
+
+
+def test_stored_credit_on_an_invoice_is_no_sale_and_needs_no_item(house: House) -> None:
+    house.write_masters(accounts={**ACCOUNTS, "customer_balance": "2300"})
+    legs = ((RECEIVABLE, 89), (DEFERRED, -100), (TAX, -19), ("customer_balance", 30))
+    lines = entry("a", "2026-01-05", *legs, document="in_a")
+    lines[1] |= {"product_family": "platform", "document_line_id": "li_a"}
+    lines[3] |= {"product_family": "default"}
+    house.should(lines)
+    report = run(house)
+    assert (report.batches, report.held_lines) == (1, 0)
+    (bill,) = documents(house)
+    assert {x["account_role"]: x["item"] for x in bill["lines"]}["customer_balance"] is None
+    assert {x["account_role"]: x["debit_fc"] - x["credit_fc"] for x in bill["lines"]}[RECEIVABLE] == 89
+
+
 def test_every_document_fits_the_port(house: House) -> None:
     house.should(
         sold("a", "2026-01-05", 100, 19), settled("p", "2026-01-20", "in_a", 119, "payment.settled", "payment")
