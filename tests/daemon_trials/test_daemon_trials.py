@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-# Of two faults each: dead between "starting" and the start, a dead run worker; dead at any time, a wipe.
-SEEDS = (8, 12) if os.environ.get("REVENUE_TRIALS") != "full" else range(8, 16)
+# Of two faults each; seed 12: dead at any time, a wipe. Eight more in the full trials.
+SEEDS = (12,) if os.environ.get("REVENUE_TRIALS") != "full" else range(8, 16)
 
 
 @pytest.mark.timeout(1_800)
