@@ -8,6 +8,7 @@ circuit, so that an ERP which is down is left alone by both.
 from __future__ import annotations
 
 import datetime as dt
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ class CompanyReport:
     stopped: bool = False
 
 
-class CompanyDrain:
+class CompanyDrain(ABC):
     """One drain of one company. A subclass says what an earlier holder left (`_adopt_orphans`), what can be done
     (`_moves`, each one request to the ERP between two store transactions), and what is left (`_next_due`,
     `_count_waiting`)."""
@@ -57,17 +58,17 @@ class CompanyDrain:
         self.report = CompanyReport(company)
         self.lease: leases.Lease
 
-    def _adopt_orphans(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _adopt_orphans(self) -> None: ...
 
-    def _moves(self) -> Sequence[Callable[[], bool]]:
-        raise NotImplementedError
+    @abstractmethod
+    def _moves(self) -> Sequence[Callable[[], bool]]: ...
 
-    def _next_due(self) -> dt.datetime | None:
-        raise NotImplementedError
+    @abstractmethod
+    def _next_due(self) -> dt.datetime | None: ...
 
-    def _count_waiting(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _count_waiting(self) -> None: ...
 
     def run(self) -> CompanyReport:
         """The whole drain of the company, under its lease. A lost lease ends it; the new holder goes on."""
